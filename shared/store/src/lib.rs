@@ -1,1 +1,18 @@
-//! x
+//! The storage port: typed reads and function calls, over Postgres or over Supabase's REST interface.
+//!
+//! - [`config`] decides which backend the configuration means.
+//! - [`port`] holds what callers say: [`Select`], [`Column`], [`Error`].
+//! - `postgres` and `supabase` render the same query twice; every write is one SQL function call on both.
+//! - [`session`] is one request's admitted session; without admission there is nothing to read with.
+//! - [`tables`] names the tables' columns.
+
+pub mod config;
+pub mod port;
+mod postgres;
+pub mod session;
+mod supabase;
+pub mod tables;
+
+pub use config::{Backend, Config, Misconfigured};
+pub use port::{Column, Error, Filter, Order, Select, Ty};
+pub use session::{Admission, Credential, Outcome, Principal, Rate, Refusal, Session, Store};
