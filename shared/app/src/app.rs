@@ -1,0 +1,44 @@
+//! What an instance keeps between requests: router, settings, token keys. Nothing of a tenant's.
+
+use crate::cx::Cx;
+use crate::settings::Settings;
+use nodeai_auth::jwks::KeyCache;
+use nodeai_http::{Router, Routes};
+use nodeai_ports::Env;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+/// One area's application.
+pub struct App {
+    /// Area name, for logs and spans.
+    pub area: &'static str,
+    /// Its routes.
+    pub router: Router<Cx>,
+    /// The host.
+    pub env: Rc<dyn Env>,
+    settings: OnceCell<Rc<Settings>>,
+    /// The token issuer's keys.
+    pub keys: RefCell<KeyCache>,
+}
+
+impl App {
+    /// An application of `routes` on `env`.
+    pub fn new(routes: Routes<Cx>, env: Rc<dyn Env>) -> Self {
+        Self {
+            area: routes.area,
+            router: Router::new(routes),
+            env,
+            settings: OnceCell::new(),
+            keys: RefCell::default(),
+        }
+    }
+
+    /// The settings, read on the first request.
+    pub async fn settings(&self) -> Rc<Settings> {
+        if let Some(settings) = self.settings.get() {
+            return settings.clone();
+        }
+        let read = Rc::new(Settings::read(&*self.env).await);
+        self.settings.get_or_init(|| read).clone()
+    }
+}

@@ -1,0 +1,91 @@
+//! One request: what came in, and what goes out beside the handler's answer.
+
+use crate::app::App;
+use crate::clock;
+use crate::settings::Settings;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use nodeai_ports::Env;
+use nodeai_store::{Rate, Session};
+use nodeai_telemetry::{Buffer, TraceContext};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// The context of one request.
+pub struct Cx {
+    /// The area's application.
+    pub app: Rc<App>,
+    /// Its settings.
+    pub settings: Rc<Settings>,
+    /// Method.
+    pub method: Method,
+    /// Path without query.
+    pub path: String,
+    /// Query string, maybe empty.
+    pub query: String,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// Path parameters.
+    pub parameters: Vec<(String, String)>,
+    /// Route pattern, of low cardinality.
+    pub pattern: String,
+    /// Place in the trace.
+    pub trace: TraceContext,
+    /// When the request came, µs since the epoch.
+    pub started_us: i64,
+    /// Spans to flush after the response.
+    pub spans: Buffer,
+    /// Set by areas that commit the request's trace themselves (runs).
+    pub own_trace: Cell<bool>,
+    pub(crate) session: RefCell<Option<Rc<Session>>>,
+    pub(crate) rate: Cell<Option<Rate>>,
+}
+
+impl Cx {
+    /// The host.
+    pub fn env(&self) -> &Rc<dyn Env> {
+        &self.app.env
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The client's address as the host saw it.
+    pub fn client_ip(&self) -> Option<&str> {
+        let address = self.header("spin-client-addr")?;
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        Some(host.trim_matches(['[', ']']))
+    }
+
+    /// A path parameter, percent-decoded as far as ids need it: not at all.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Milliseconds since the request came.
+    pub fn elapsed_us(&self) -> i64 {
+        (clock::now_us() - self.started_us).max(0)
+    }
+
+    /// SHA-256 over method, path, query and body: what makes two requests the same for an idempotency key.
+    pub fn fingerprint(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        for part in [self.method.as_str(), &self.path, &self.query] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        hash.update(&self.body);
+        clock::hex(&hash.finalize())
+    }
+
+    /// The admitted session, when there is one.
+    pub fn session(&self) -> Option<Rc<Session>> {
+        self.session.borrow().clone()
+    }
+}

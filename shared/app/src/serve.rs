@@ -1,0 +1,163 @@
+//! Dispatch: every request gets an answer with trace headers, rate-limit fields and a true length.
+
+use crate::app::App;
+use crate::clock;
+use crate::cx::Cx;
+use crate::spans;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use nodeai_http::reply::Response;
+use nodeai_http::{Body, Problem};
+use nodeai_telemetry::{Buffer, TraceContext};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What came in; the edge has read the body up to the limit.
+pub struct Incoming {
+    /// Method.
+    pub method: Method,
+    /// Path without query.
+    pub path: String,
+    /// Query string, maybe empty.
+    pub query: String,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Result<Bytes, BodyFault>,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    /// More bytes than the limit.
+    TooLarge {
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The client went away or broke the protocol.
+    Broken,
+}
+
+/// Serves one request.
+pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
+    let head = incoming.method == Method::HEAD;
+    let settings = app.settings().await;
+    let cors = settings.cors_origin.clone();
+    if incoming.method == Method::OPTIONS {
+        return preflight(&cors);
+    }
+    let started_us = clock::now_us();
+    let traceparent = incoming.headers.get("traceparent").and_then(|v| v.to_str().ok());
+    let trace = TraceContext::continue_or_root(traceparent, clock::random());
+    let mut cx = Cx {
+        settings,
+        method: incoming.method,
+        path: incoming.path,
+        query: incoming.query,
+        headers: incoming.headers,
+        body: Bytes::new(),
+        parameters: Vec::new(),
+        pattern: String::new(),
+        trace,
+        started_us,
+        spans: Buffer::new(),
+        own_trace: Cell::new(false),
+        session: RefCell::new(None),
+        rate: Cell::new(None),
+        app,
+    };
+    let (cx, result) = match route(&mut cx, incoming.body) {
+        Ok(run) => {
+            let cx = Rc::new(cx);
+            let result = run.run(cx.clone()).await;
+            (cx, result)
+        }
+        Err(problem) => (Rc::new(cx), Err(problem)),
+    };
+    let mut response = result.unwrap_or_else(|problem| finish_problem(problem, &cx));
+    add_headers(&mut response, &cx, &cors);
+    spans::flush_later(&cx, response.status());
+    if head {
+        *response.body_mut() = Body::Full(Bytes::new());
+    }
+    response
+}
+
+fn route(
+    cx: &mut Cx,
+    body: Result<Bytes, BodyFault>,
+) -> Result<nodeai_http::Matched<Cx>, Problem> {
+    let app = cx.app.clone();
+    let matched = app.router.find(&cx.method, &cx.path)?;
+    cx.parameters = matched.parameters.clone();
+    cx.pattern = matched.pattern.clone();
+    cx.body = body.map_err(|fault| match fault {
+        BodyFault::TooLarge { limit } => {
+            Problem::too_large(format!("the body may have at most {limit} bytes"))
+        }
+        BodyFault::Broken => Problem::invalid_input("the body did not arrive whole"),
+    })?;
+    Ok(matched)
+}
+
+fn finish_problem(mut problem: Problem, cx: &Cx) -> Response {
+    problem.trace_id = Some(cx.trace.trace_id.to_string());
+    problem.instance = Some(cx.path.clone());
+    problem.into_response()
+}
+
+fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
+    let length = match response.body() {
+        Body::Full(bytes) => Some(bytes.len()),
+        Body::Stream(_) => None,
+    };
+    let no_body = response.status() == StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    // Without it a stock host sends head and body apart, which stalls on a kept-alive connection.
+    if let Some(length) = length.filter(|_| !no_body) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    put(headers, "traceparent", &cx.trace.traceparent());
+    put(headers, "x-trace-id", &cx.trace.trace_id.to_string());
+    put(headers, "x-content-type-options", "nosniff");
+    add_cors(headers, cors);
+    if let Some(rate) = cx.rate.get().filter(|rate| rate.limit > 0) {
+        let policy = format!("\"default\";q={};w={}", rate.limit, rate.window_s);
+        put(headers, "ratelimit-policy", &policy);
+        let reset_s = u64::try_from(rate.reset_ms).unwrap_or(0).div_ceil(1000);
+        let state = format!("\"default\";r={};t={reset_s}", rate.remaining.max(0));
+        put(headers, "ratelimit", &state);
+    }
+    if let Some(session) = cx.session() {
+        let ms = cx.elapsed_us() as f64 / 1000.0;
+        let timing = format!("db;desc=\"{} statements\", total;dur={ms:.2}", session.statements());
+        put(headers, "server-timing", &timing);
+    }
+}
+
+fn preflight(cors: &str) -> Response {
+    let mut response = Response::new(Body::Full(Bytes::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    add_cors(headers, cors);
+    put(headers, "access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE");
+    let allowed = "authorization, content-type, if-match, idempotency-key, traceparent, x-organization-id";
+    put(headers, "access-control-allow-headers", allowed);
+    put(headers, "access-control-max-age", "86400");
+    response
+}
+
+fn add_cors(headers: &mut HeaderMap, origin: &str) {
+    put(headers, "access-control-allow-origin", origin);
+    let exposed = "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after";
+    put(headers, "access-control-expose-headers", exposed);
+    if origin != "*" {
+        put(headers, "vary", "origin");
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
