@@ -48,13 +48,7 @@ impl Settings {
     /// Reads all variables.
     pub async fn read(env: &dyn Env) -> Self {
         let get = |name: &'static str| async move { env.get(name).await };
-        let config = Config {
-            database_url: get("nodeai_database_url").await,
-            supabase_url: get("nodeai_supabase_url").await,
-            supabase_anon_key: get("nodeai_supabase_anon_key").await,
-            supabase_service_key: get("nodeai_supabase_service_key").await,
-            supabase_jwt_secret: get("nodeai_supabase_jwt_secret").await,
-        };
+        let config = Config::read(env).await;
         let tokens = Self::tokens(&config, env).await;
         let request_spans = match get("nodeai_request_spans").await.as_deref() {
             Some("off") => RequestSpans::Off,

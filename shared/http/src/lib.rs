@@ -6,6 +6,7 @@
 pub mod etag;
 pub mod handler;
 pub mod input;
+pub mod money;
 pub mod openapi;
 pub mod page;
 pub mod problem;

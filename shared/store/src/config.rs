@@ -55,11 +55,13 @@ pub enum Misconfigured {
 }
 
 impl Config {
-    /// Reads the settings.
-    pub async fn read(variables: &impl Variables) -> Self {
+    /// Reads the settings. A Supabase URL under `.invalid` (RFC 2606: never a real host) is the manifest's default
+    /// and counts as not set.
+    pub async fn read(variables: &dyn Variables) -> Self {
+        let supabase_url = variables.get("nodeai_supabase_url").await;
         Self {
             database_url: variables.get("nodeai_database_url").await,
-            supabase_url: variables.get("nodeai_supabase_url").await,
+            supabase_url: supabase_url.filter(|url| !url.trim_end_matches('/').ends_with(".invalid")),
             supabase_anon_key: variables.get("nodeai_supabase_anon_key").await,
             supabase_service_key: variables.get("nodeai_supabase_service_key").await,
             supabase_jwt_secret: variables.get("nodeai_supabase_jwt_secret").await,

@@ -1,0 +1,45 @@
+//! `POST /api/v1/workflows/validate`
+
+use crate::WorkflowsRead;
+use nodeai_app::{Caller, Valid};
+use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A definition to check.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// `nodes` and `edges` in React Flow's shape.
+    definition: Value,
+}
+
+impl Check for Candidate {
+    fn check(&self, _: &mut Checker) {}
+}
+
+/// The verdict.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// Whether the definition can run.
+    valid: bool,
+    /// Every fault, with a JSON pointer into the request body.
+    errors: Vec<Value>,
+}
+
+/// Always 200: a definition with faults is a valid question.
+pub async fn handle(
+    _caller: Caller<WorkflowsRead>,
+    Valid(candidate): Valid<Candidate>,
+) -> Result<Json<Verdict>, Problem> {
+    let errors: Vec<Value> = crate::document::faults(&candidate.definition)
+        .into_iter()
+        .map(|fault| FieldError::body(format!("/definition{}", fault.pointer), &fault.code, fault.message))
+        .filter_map(|error| serde_json::to_value(error).ok())
+        .collect();
+    Ok(Json::ok(Verdict {
+        valid: errors.is_empty(),
+        errors,
+    }))
+}
