@@ -148,6 +148,36 @@ BEGIN
 END
 $$;
 
+-- A child belongs to the organisation of its parent. One guard for all: the arguments are the parent table and the
+-- referring column.
+CREATE FUNCTION nodeai.guard_parent() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+  parent uuid := (to_jsonb(NEW) ->> TG_ARGV[1])::uuid;
+  same boolean;
+BEGIN
+  IF parent IS NULL THEN
+    RETURN NEW;
+  END IF;
+  EXECUTE format('SELECT org_id = $1 FROM public.%I WHERE id = $2', TG_ARGV[0]) INTO same USING NEW.org_id, parent;
+  IF NOT coalesce(same, false) THEN
+    RAISE EXCEPTION '% belongs to another organisation', TG_ARGV[1] USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN NEW;
+END
+$$;
+SELECT nodeai.expose('nodeai.guard_parent()', '{}');
+
+-- Declares the parent of a table: inserts and changes of the reference are checked.
+CREATE FUNCTION nodeai.belongs_to(child regclass, parent text, reference text) RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+  EXECUTE format('CREATE TRIGGER %I BEFORE INSERT OR UPDATE OF org_id, %I ON %s FOR EACH ROW EXECUTE FUNCTION nodeai.guard_parent(%L, %L)',
+    'belongs_to_' || reference, reference, child, parent, reference);
+END
+$$;
+SELECT nodeai.expose('nodeai.belongs_to(regclass, text, text)', '{}');
+
 -- What `public.write` may touch. A table that is not listed cannot be written by it at all.
 CREATE TABLE nodeai.writable_tables (
   table_name text PRIMARY KEY,

@@ -9,7 +9,7 @@ CREATE TABLE public.organizations (
   settings jsonb NOT NULL DEFAULT '{}',
   retention_days integer NOT NULL DEFAULT 30
     CONSTRAINT organizations_retention_days CHECK (retention_days BETWEEN 1 AND 3650),
-  rate_per_minute integer CONSTRAINT organizations_rate_per_minute CHECK (rate_per_minute > 0),
+  rate_per_minute integer CONSTRAINT organizations_rate_per_minute CHECK (rate_per_minute BETWEEN 1 AND 60000000),
   rate_burst integer CONSTRAINT organizations_rate_burst CHECK (rate_burst > 0),
   version integer NOT NULL DEFAULT 1,
   created_by uuid,
@@ -192,7 +192,7 @@ CREATE TABLE public.api_keys (
     CONSTRAINT api_keys_scopes_count CHECK (cardinality(scopes) <= 100),
   workflow_ids uuid[],
   ip_allow cidr[],
-  rate_per_minute integer CONSTRAINT api_keys_rate_per_minute CHECK (rate_per_minute > 0),
+  rate_per_minute integer CONSTRAINT api_keys_rate_per_minute CHECK (rate_per_minute BETWEEN 1 AND 60000000),
   rate_burst integer CONSTRAINT api_keys_rate_burst CHECK (rate_burst > 0),
   expires_at timestamptz,
   revoked_at timestamptz,

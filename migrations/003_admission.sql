@@ -46,33 +46,6 @@ END
 $$;
 SELECT nodeai.expose('nodeai.ensure_user(uuid, text, uuid)', '{}');
 
--- Takes `cost` from the bucket of a principal; one statement. `per_minute` and `burst` are the policy.
-CREATE FUNCTION nodeai.take(bucket uuid, cost integer, per_minute integer, burst integer, now_us bigint)
-RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-DECLARE
-  step bigint := 60000000 / per_minute;
-  tolerance bigint := step * burst;
-  increment bigint := step * cost;
-  tat bigint;
-  ok boolean;
-BEGIN
-  INSERT INTO nodeai.rate_limit_buckets AS b (id, tat_us, admitted)
-    VALUES (bucket, now_us + increment, true)
-  ON CONFLICT (id) DO UPDATE SET
-    admitted = greatest(b.tat_us, now_us) + increment - now_us <= tolerance,
-    tat_us = CASE WHEN greatest(b.tat_us, now_us) + increment - now_us <= tolerance
-                  THEN greatest(b.tat_us, now_us) + increment ELSE b.tat_us END
-  RETURNING b.tat_us, b.admitted INTO tat, ok;
-  RETURN jsonb_build_object(
-    'admitted', ok, 'limit', per_minute, 'window_s', 60, 'burst', burst,
-    'remaining', greatest(0, (tolerance - (tat - now_us)) / step),
-    'reset_ms', greatest(0, (tat - now_us + 999) / 1000),
-    'retry_after_ms', CASE WHEN ok THEN 0
-                           ELSE greatest(1, (tat + increment - now_us - tolerance + 999) / 1000) END);
-END
-$$;
-SELECT nodeai.expose('nodeai.take(uuid, integer, integer, integer, bigint)', '{}');
-
 -- Resolves the caller, checks key, membership, address and scope, takes from the bucket. Returns what the guest
 -- needs to answer and what the session must be set to; a refused caller gets the role `anon` and no claims.
 CREATE FUNCTION nodeai.admit(p jsonb) RETURNS TABLE (principal jsonb, claims text, role text)
@@ -86,7 +59,13 @@ DECLARE
   r record;
   held text[];
   outcome text := 'ok';
-  bucket jsonb;
+  per_minute bigint;
+  burst bigint;
+  step bigint;
+  increment bigint;
+  tat bigint;
+  admitted boolean;
+  rate jsonb;
 BEGIN
   IF p ->> 'kind' = 'api_key' THEN
     SELECT k.user_id, k.org_id, m.role AS member_role, k.id AS key_id, k.scopes, k.workflow_ids, k.ip_allow,
@@ -135,16 +114,31 @@ BEGIN
   END IF;
 
   IF outcome = 'ok' THEN
-    bucket := nodeai.take(coalesce(r.key_id, r.user_id), coalesce((p ->> 'cost')::integer, 1),
-      least(r.key_rate, coalesce(r.org_rate, 6000)), least(r.key_burst, coalesce(r.org_burst, 1000)), now_us);
-    IF NOT (bucket ->> 'admitted')::boolean THEN
+    per_minute := least(r.key_rate, coalesce(r.org_rate, 6000));
+    burst := least(r.key_burst, coalesce(r.org_burst, 1000));
+    step := 60000000 / per_minute;
+    increment := step * coalesce((p ->> 'cost')::integer, 1);
+    INSERT INTO nodeai.rate_limit_buckets AS b (id, tat_us, admitted)
+      VALUES (coalesce(r.key_id, r.user_id), now_us + increment, true)
+    ON CONFLICT (id) DO UPDATE SET
+      admitted = greatest(b.tat_us, now_us) + increment - now_us <= step * burst,
+      tat_us = CASE WHEN greatest(b.tat_us, now_us) + increment - now_us <= step * burst
+                    THEN greatest(b.tat_us, now_us) + increment ELSE b.tat_us END
+    RETURNING b.tat_us, b.admitted INTO tat, admitted;
+    IF NOT admitted THEN
       outcome := 'rate_limited';
     END IF;
+    rate := jsonb_build_object(
+      'limit', per_minute, 'window_s', 60, 'burst', burst,
+      'remaining', greatest(0, (step * burst - (tat - now_us)) / step),
+      'reset_ms', greatest(0, (tat - now_us + 999) / 1000),
+      'retry_after_ms', CASE WHEN admitted THEN 0
+        ELSE greatest(1, (tat + increment - now_us - step * burst + 999) / 1000) END);
   END IF;
 
   principal := jsonb_build_object(
     'outcome', outcome, 'user_id', r.user_id, 'org_id', r.org_id, 'member_role', r.member_role, 'key_id', r.key_id,
-    'scopes', coalesce(held, '{}'), 'workflow_ids', r.workflow_ids, 'rate', bucket, 'now_us', now_us);
+    'scopes', coalesce(held, '{}'), 'workflow_ids', r.workflow_ids, 'rate', rate, 'now_us', now_us);
   IF outcome = 'ok' THEN
     role := 'authenticated';
     claims := jsonb_build_object(

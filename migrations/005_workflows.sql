@@ -87,25 +87,9 @@ CREATE POLICY share_inserts ON public.workflow_versions FOR INSERT TO authentica
 
 SELECT nodeai.tenant_table('public.workflow_shares');
 
--- A child row carries the organisation of its workflow, whatever the writer says: so neither a share nor a mistake
--- can hang a version or a share on another tenant's workflow.
-CREATE FUNCTION nodeai.guard_workflow_child() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-DECLARE
-  owner_org uuid;
-BEGIN
-  SELECT w.org_id INTO owner_org FROM public.workflows w WHERE w.id = NEW.workflow_id;
-  IF owner_org IS DISTINCT FROM NEW.org_id THEN
-    RAISE EXCEPTION 'the workflow belongs to another organisation' USING ERRCODE = 'insufficient_privilege';
-  END IF;
-  RETURN NEW;
-END
-$$;
-SELECT nodeai.expose('nodeai.guard_workflow_child()', '{}');
-CREATE TRIGGER guard BEFORE INSERT ON public.workflow_versions
-  FOR EACH ROW EXECUTE FUNCTION nodeai.guard_workflow_child();
-CREATE TRIGGER guard BEFORE INSERT ON public.workflow_shares
-  FOR EACH ROW EXECUTE FUNCTION nodeai.guard_workflow_child();
+-- Neither a share nor a mistake can hang a version or a share on another tenant's workflow.
+SELECT nodeai.belongs_to('public.workflow_versions', 'workflows', 'workflow_id');
+SELECT nodeai.belongs_to('public.workflow_shares', 'workflows', 'workflow_id');
 
 SELECT nodeai.allow_write('workflows',
   '{name,description,definition,tags,folder,settings,archived_at}',

@@ -113,9 +113,10 @@ CREATE TABLE public.usage_rollups (
 );
 CREATE INDEX usage_rollups_hour_idx ON public.usage_rollups (hour);
 
-SELECT nodeai.tenant_table('public.traces', 'viewer', 'editor', 'SELECT, INSERT, UPDATE');
-SELECT nodeai.tenant_table('public.spans', 'viewer', 'editor', 'SELECT, INSERT');
-SELECT nodeai.tenant_table('public.trace_days', 'viewer', 'editor', 'SELECT, INSERT');
+-- Telemetry is written in the name of whoever called, and viewers call too.
+SELECT nodeai.tenant_table('public.traces', 'viewer', 'viewer', 'SELECT, INSERT, UPDATE');
+SELECT nodeai.tenant_table('public.spans', 'viewer', 'viewer', 'SELECT, INSERT');
+SELECT nodeai.tenant_table('public.trace_days', 'viewer', 'viewer', 'SELECT, INSERT');
 SELECT nodeai.tenant_table('public.usage_logs', 'viewer', 'viewer', 'SELECT, INSERT');
 SELECT nodeai.tenant_table('public.usage_rollups', 'viewer', 'editor', 'SELECT, INSERT, UPDATE');
 

@@ -31,11 +31,11 @@ CREATE TABLE public.execution_queue (
   idempotency_hash text,
   created_at timestamptz NOT NULL DEFAULT now(),
   started_at timestamptz,
-  finished_at timestamptz
+  finished_at timestamptz,
+  CONSTRAINT execution_queue_org_id_unique UNIQUE (org_id, id)
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX execution_queue_idempotency_unique
   ON public.execution_queue (org_id, idempotency_principal, idempotency_key) WHERE idempotency_key IS NOT NULL;
-CREATE INDEX execution_queue_org_idx ON public.execution_queue (org_id, id DESC);
 CREATE INDEX execution_queue_workflow_idx ON public.execution_queue (org_id, workflow_id, id DESC)
   WHERE workflow_id IS NOT NULL;
 CREATE INDEX execution_queue_trace_idx ON public.execution_queue (org_id, trace_id);
@@ -48,16 +48,16 @@ SELECT nodeai.tenant_table('public.execution_queue', 'viewer', 'editor', 'SELECT
 -- The run log in segments; append-only.
 CREATE TABLE public.run_log_segments (
   org_id uuid NOT NULL,
-  execution_id uuid NOT NULL CONSTRAINT run_log_segments_execution
-    REFERENCES public.execution_queue (id) ON DELETE CASCADE,
+  execution_id uuid NOT NULL,
   first_seq bigint NOT NULL,
   last_seq bigint NOT NULL,
   events jsonb NOT NULL CONSTRAINT run_log_segments_events CHECK (jsonb_typeof(events) = 'array'),
   at timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (execution_id, first_seq),
-  CONSTRAINT run_log_segments_order CHECK (last_seq >= first_seq)
+  PRIMARY KEY (org_id, execution_id, first_seq),
+  CONSTRAINT run_log_segments_order CHECK (last_seq >= first_seq),
+  CONSTRAINT run_log_segments_execution
+    FOREIGN KEY (org_id, execution_id) REFERENCES public.execution_queue (org_id, id) ON DELETE CASCADE
 );
-CREATE INDEX run_log_segments_org_idx ON public.run_log_segments (org_id, at);
 SELECT nodeai.tenant_table('public.run_log_segments', 'viewer', 'editor', 'SELECT, INSERT');
 
 CREATE FUNCTION nodeai.execution_json(e public.execution_queue) RETURNS jsonb LANGUAGE sql STABLE
@@ -219,7 +219,7 @@ BEGIN
     WHERE q.id = (p ->> 'id')::uuid
       AND q.org_id = coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid
       AND q.status IN ('queued', 'running')
-      AND NOT EXISTS (SELECT FROM public.run_log_segments s WHERE s.execution_id = q.id);
+      AND NOT EXISTS (SELECT FROM public.run_log_segments s WHERE s.org_id = q.org_id AND s.execution_id = q.id);
   RETURN jsonb_build_object('outcome', CASE WHEN FOUND THEN 'done' ELSE 'missing' END);
 END
 $$;
@@ -293,7 +293,7 @@ BEGIN
     answer := answer || jsonb_build_object('events', (
       SELECT coalesce(jsonb_agg(event ORDER BY s.first_seq, place), '[]')
       FROM public.run_log_segments s CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
-      WHERE s.execution_id = q.id));
+      WHERE s.org_id = q.org_id AND s.execution_id = q.id));
   END IF;
   RETURN answer;
 END

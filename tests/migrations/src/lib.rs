@@ -1,0 +1,9 @@
+//! Support for the tests of the schema: a cluster, a migrated database per test, tenants and their sessions.
+
+mod cluster;
+mod database;
+mod session;
+
+pub use cluster::owner_config;
+pub use database::{Database, migrations};
+pub use session::{Session, Tenant, id};

@@ -1,0 +1,3 @@
+//! The schema's promises, one module each, in one binary.
+
+mod admission;
