@@ -43,7 +43,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Event, Kind, Link, Span, SpanId, Status, TraceId};
+    use crate::{Attributes, Event, Kind, Link, Span, SpanId, Status, TraceId};
 
     fn rich_span() -> Span {
         let mut span = Span::new(
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_line_reads_back_as_the_same_spans() {
         let spans = vec![rich_span()];
-        let line = to_line(&spans);
+        let line = to_line(&spans, &Attributes::new());
         assert!(!line.contains('\n'));
         assert_eq!(from_line(&line).expect("own output"), spans);
     }

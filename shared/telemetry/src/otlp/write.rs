@@ -5,18 +5,23 @@ use serde_json::{Map, Value, json};
 use super::names;
 use crate::{Attributes, Event, Kind, Link, Span, Status};
 
-/// One `ExportTraceServiceRequest` holding all spans.
-pub fn to_json(spans: &[Span]) -> Value {
+/// One `ExportTraceServiceRequest` holding all spans. `resource` holds the resource
+/// attributes, such as `nodeai.org_id`; `service.name` is `nodeai` unless it says otherwise.
+pub fn to_json(spans: &[Span], resource: &Attributes) -> Value {
     let spans: Vec<Value> = spans.iter().map(span_json).collect();
+    let mut shared = attribute_list(resource);
+    if !resource.contains_key("service.name") {
+        shared.insert(0, attribute("service.name", &Value::from("nodeai")));
+    }
     json!({"resourceSpans": [{
-        "resource": {"attributes": [attribute("service.name", &Value::from("nodeai"))]},
+        "resource": {"attributes": shared},
         "scopeSpans": [{"scope": {"name": "nodeai"}, "spans": spans}],
     }]})
 }
 
 /// The same as one line of text, without the line feed.
-pub fn to_line(spans: &[Span]) -> String {
-    to_json(spans).to_string()
+pub fn to_line(spans: &[Span], resource: &Attributes) -> String {
+    to_json(spans, resource).to_string()
 }
 
 fn span_json(span: &Span) -> Value {

@@ -1,0 +1,31 @@
+//! The workflow engine: documents, node kinds, templates and a pure state machine over the
+//! run log. No clock, randomness, store or HTTP: a driver performs the commands and reports
+//! facts.
+
+mod decide;
+mod document;
+mod fault;
+mod graph;
+mod log;
+mod nodes;
+mod redact;
+mod schema;
+mod settings;
+mod spans;
+mod step;
+mod template;
+mod validate;
+
+pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
+pub use fault::Fault;
+pub use log::{
+    AttemptResult, CallMeta, CancelReason, Event, NodeError, RunError, RunStarted, Status, What,
+};
+pub use nodes::{
+    Effect, HttpCall, HttpReply, LlmCall, Outcome as NodeOutcome, Port, Spec, catalogue,
+};
+pub use redact::{BLANK, Redactor};
+pub use settings::DEFAULT_TIMEOUT_MS;
+pub use spans::{Totals, spans_of, totals_of};
+pub use step::{Command, Illegal, Outcome, Run, Step};
+pub use validate::{Compiled, compile, validate};

@@ -1,0 +1,272 @@
+//! `http`: sends a request to a web service.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Call, Effect, Outcome, Spec, port};
+use crate::fault::Faults;
+use crate::log::{CallMeta, NodeError};
+use crate::template;
+
+/// Most bytes of an answer that are read, unless the node says less.
+const MOST_BYTES: u64 = 10 * 1024 * 1024;
+
+pub(super) fn spec() -> Spec {
+    Spec {
+        kind: "http".into(),
+        title: "HTTP request".into(),
+        description: "Sends a request to a web service. Follows up to 5 redirects; an answer of 400 or more fails the node unless fail_on_status is false.".into(),
+        category: "network".into(),
+        config_schema: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["url"],
+            "properties": {
+                "method": {"type": "string", "enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], "default": "GET"},
+                "url": {"type": "string", "minLength": 1, "description": "http:// or https://"},
+                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                "query": {"type": "object", "additionalProperties": {}, "description": "Added to the URL; lists repeat the name, null leaves it out"},
+                "body": {"description": "An object or list is sent as JSON, a string as text"},
+                "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
+                "fail_on_status": {"type": "boolean", "default": true},
+            },
+        }),
+        inputs: vec![port("input", "Runs after these nodes", json!({}))],
+        outputs: vec![port("output", "The answer", json!({
+            "type": "object",
+            "properties": {
+                "status": {"type": "integer"},
+                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+                "body": {"description": "Parsed if the answer says it is JSON, else text"},
+            },
+        }))],
+        example: json!({
+            "method": "GET",
+            "url": "https://example.com/api/people",
+            "query": {"email": "{{ inputs.email }}"},
+            "headers": {"authorization": "Bearer {{ secrets.PEOPLE_TOKEN }}"},
+            "retry": {"max_attempts": 3},
+        }),
+    }
+}
+
+/// A request to send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpCall {
+    /// The method.
+    pub method: http::Method,
+    /// The whole URL.
+    pub url: url::Url,
+    /// Header fields.
+    pub headers: http::HeaderMap,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// Most bytes of the answer.
+    pub max_response_bytes: u64,
+    /// Whether a status of 400 or more fails the node.
+    pub fail_on_status: bool,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpReply {
+    /// The status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: http::HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    method: Option<String>,
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    query: Map<String, Value>,
+    body: Option<Value>,
+    max_response_bytes: Option<u64>,
+    fail_on_status: Option<bool>,
+}
+
+pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
+    let config: Config = call.config()?;
+    let method = config.method.as_deref().unwrap_or("GET");
+    let method = http::Method::from_bytes(method.as_bytes())
+        .map_err(|_| NodeError::config("/method: no HTTP method".to_owned()))?;
+    let mut headers = headers(&config.headers)?;
+    let body = body(config.body, &mut headers);
+    Ok(Effect::Http(Box::new(HttpCall {
+        method,
+        url: url(&config.url, &config.query)?,
+        headers,
+        body,
+        max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
+        fail_on_status: config.fail_on_status.unwrap_or(true),
+    })))
+}
+
+/// A URL that is written out must be one.
+pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
+    let written = data.get("url").and_then(Value::as_str);
+    if let Some(text) = written.filter(|text| !text.is_empty() && !template::is_template(text))
+        && let Err(error) = url(text, &Map::new())
+    {
+        let words = error.message.trim_start_matches("/url: ");
+        faults.add(format!("{at}/url"), "bad_url", words);
+    }
+}
+
+fn url(text: &str, query: &Map<String, Value>) -> Result<url::Url, NodeError> {
+    let mut url = url::Url::parse(text.trim()).map_err(|error| {
+        NodeError::config(format!(
+            "/url: {error}; it must start with http:// or https://"
+        ))
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(NodeError::config(
+            "/url: only http:// and https:// are allowed".to_owned(),
+        ));
+    }
+    for (name, value) in query {
+        let values = match value {
+            Value::Array(items) => items.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        for value in values.iter().filter(|value| !value.is_null()) {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            url.query_pairs_mut().append_pair(name, &text);
+        }
+    }
+    Ok(url)
+}
+
+fn headers(config: &BTreeMap<String, String>) -> Result<http::HeaderMap, NodeError> {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in config {
+        let bad =
+            || NodeError::config(format!("/headers/{name}: cannot be sent as a header field"));
+        let field = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+        // The connection's own fields would let a document smuggle requests.
+        let own = [
+            "host",
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+            "te",
+            "trailer",
+        ];
+        if own.contains(&field.as_str()) {
+            return Err(NodeError::config(format!(
+                "/headers/{name}: is set by the connection itself"
+            )));
+        }
+        headers.insert(
+            field,
+            http::HeaderValue::from_str(value).map_err(|_| bad())?,
+        );
+    }
+    Ok(headers)
+}
+
+fn body(config: Option<Value>, headers: &mut http::HeaderMap) -> Vec<u8> {
+    let (text, kind) = match config {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::String(text)) => (text, "text/plain; charset=utf-8"),
+        Some(json) => (json.to_string(), "application/json"),
+    };
+    let kind = http::HeaderValue::from_static(kind);
+    headers.entry(http::header::CONTENT_TYPE).or_insert(kind);
+    text.into_bytes()
+}
+
+impl HttpCall {
+    /// What is known of the call before its answer. The URL goes without query and
+    /// credentials: both may hold secrets.
+    pub fn meta(&self) -> CallMeta {
+        let mut shown = self.url.clone();
+        shown.set_query(None);
+        shown.set_fragment(None);
+        // These fail only for URLs that cannot have credentials.
+        let _ = (shown.set_username(""), shown.set_password(None));
+        CallMeta {
+            http_method: Some(self.method.to_string()),
+            url: Some(shown.to_string()),
+            ..CallMeta::default()
+        }
+    }
+
+    /// Turns the answer into the node's output.
+    ///
+    /// # Errors
+    /// A status of 400 or more, unless the node takes them; 408, 429 and 5xx may pass.
+    pub fn finish(&self, reply: HttpReply) -> (CallMeta, Result<Outcome, NodeError>) {
+        let meta = CallMeta {
+            http_status: Some(reply.status),
+            ..self.meta()
+        };
+        if self.fail_on_status && reply.status >= 400 {
+            let retryable = matches!(reply.status, 408 | 425 | 429 | 500..);
+            let mut error = NodeError::new(
+                "http_status",
+                format!("the server answered {}", reply.status),
+                retryable,
+            );
+            error.retry_after_ms = retry_after_ms(&reply.headers);
+            return (meta, Err(error));
+        }
+        let headers: Map<String, Value> = reply
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.as_str().to_owned(),
+                    String::from_utf8_lossy(value.as_bytes()).into(),
+                )
+            })
+            .collect();
+        let output = json!({
+            "status": reply.status,
+            "headers": headers,
+            "body": read_body(&reply),
+        });
+        (meta, Ok(Outcome::new(output)))
+    }
+}
+
+fn read_body(reply: &HttpReply) -> Value {
+    let kind = reply
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let says_json = kind == "application/json" || kind.ends_with("+json");
+    let parsed = says_json
+        .then(|| serde_json::from_slice(&reply.body).ok())
+        .flatten();
+    parsed.unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned().into())
+}
+
+fn retry_after_ms(headers: &http::HeaderMap) -> Option<u64> {
+    let seconds: u64 = headers
+        .get("retry-after")?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(seconds.saturating_mul(1_000))
+}

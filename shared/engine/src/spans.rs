@@ -1,0 +1,277 @@
+//! Spans as a view of the run log: one for the run, one per attempt at a node. Names and
+//! attributes follow OpenTelemetry's GenAI and HTTP semantic conventions.
+
+use std::collections::HashMap;
+
+use nodeai_telemetry::{Event as SpanEvent, Kind, Span, Status as SpanStatus};
+use serde_json::{Value, json};
+
+use crate::decide::cut;
+use crate::log::{AttemptResult, CallMeta, Event, RunStarted, Status, What};
+use crate::nodes::to_micros;
+
+/// Most bytes of an input or output in a span.
+const LONGEST: usize = 8 * 1024;
+
+/// What a run used in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Tokens read by models.
+    pub prompt_tokens: i64,
+    /// Tokens written by models.
+    pub completion_tokens: i64,
+    /// Known costs in pico-USD.
+    pub cost_pusd: i64,
+}
+
+impl Totals {
+    /// The cost in whole micro-USD, rounded once.
+    pub fn cost_usd_micros(&self) -> i64 {
+        to_micros(self.cost_pusd)
+    }
+}
+
+/// Adds up what the attempts used, failed ones included.
+pub fn totals_of(log: &[Event]) -> Totals {
+    let mut totals = Totals::default();
+    for event in log {
+        if let What::AttemptFinished { call, .. } = &event.what {
+            let usage = call.usage.unwrap_or_default();
+            totals.prompt_tokens += usage.prompt_tokens;
+            totals.completion_tokens += usage.completion_tokens;
+            totals.cost_pusd = totals.cost_pusd.saturating_add(call.cost_pusd.unwrap_or(0));
+        }
+    }
+    totals
+}
+
+/// The spans of a run, the root first. `kind_of` gives a node's type. A log without its start
+/// has none; attempts without an end, end with the log.
+pub fn spans_of(log: &[Event], kind_of: impl Fn(&str) -> Option<String>) -> Vec<Span> {
+    let Some((first, started)) = log.first().and_then(|event| match &event.what {
+        What::RunStarted(started) => Some((event, started)),
+        _ => None,
+    }) else {
+        return Vec::new();
+    };
+    let mut view = View {
+        started,
+        spans: vec![root(started, first.at_us)],
+        open: HashMap::new(),
+    };
+    for event in log {
+        view.take(event, &kind_of);
+    }
+    view.close(log);
+    view.spans
+}
+
+fn root(started: &RunStarted, at_us: i64) -> Span {
+    let name = if started.name.is_empty() {
+        "workflow"
+    } else {
+        &started.name
+    };
+    let mut span = Span::new(
+        started.trace_id,
+        started.span_id,
+        format!("invoke_workflow {name}"),
+        at_us,
+    );
+    span.parent_span_id = started.parent_span_id;
+    span.set("gen_ai.operation.name", "invoke_workflow");
+    span.set("gen_ai.workflow.name", name);
+    span.set("nodeai.execution.id", started.execution_id.clone());
+    span.set("nodeai.definition.hash", started.definition_hash.clone());
+    span.set("nodeai.input", cut(started.inputs.clone(), LONGEST));
+    span
+}
+
+struct View<'a> {
+    started: &'a RunStarted,
+    spans: Vec<Span>,
+    /// Spans without an end, by node.
+    open: HashMap<String, usize>,
+}
+
+impl View<'_> {
+    fn take(&mut self, event: &Event, kind_of: &impl Fn(&str) -> Option<String>) {
+        match &event.what {
+            What::AttemptStarted {
+                node,
+                attempt,
+                span_id,
+                input,
+            } => {
+                let kind = kind_of(node).unwrap_or_default();
+                let trace = self.started.trace_id;
+                let mut span = Span::new(trace, *span_id, format!("{kind} {node}"), event.at_us);
+                span.parent_span_id = Some(self.started.span_id);
+                span.node_id = Some(node.clone());
+                span.node_type = Some(kind);
+                span.attempt = Some(*attempt);
+                if let Some(input) = input {
+                    span.set("nodeai.input", input.clone());
+                }
+                self.open.insert(node.clone(), self.spans.len());
+                self.spans.push(span);
+            }
+            What::AttemptFinished {
+                node, result, call, ..
+            } => {
+                if let Some(at) = self.open.remove(node) {
+                    finish(&mut self.spans[at], event.at_us, result, call);
+                }
+            }
+            What::NodeCancelled { node } => {
+                if let Some(at) = self.open.remove(node) {
+                    let span = &mut self.spans[at];
+                    span.end_us = event.at_us;
+                    fail(span, "cancelled", "the run ended while this was at work");
+                }
+            }
+            What::RetryScheduled {
+                node,
+                attempt,
+                due_us,
+            } => {
+                let detail = json!({"node": node, "attempt": attempt, "wait_ms": (due_us - event.at_us) / 1_000});
+                self.note("retry_scheduled", event.at_us, detail);
+            }
+            What::NodeSkipped { node } => {
+                self.note("node_skipped", event.at_us, json!({"node": node}));
+            }
+            What::RunCancelRequested { reason } => {
+                self.note("cancel_requested", event.at_us, json!({"reason": reason}));
+            }
+            What::RunFinished {
+                status,
+                outputs,
+                error,
+            } => {
+                let root = &mut self.spans[0];
+                root.set("nodeai.status", status.as_str());
+                root.set("nodeai.output", cut(outputs.clone(), LONGEST));
+                match error {
+                    Some(error) => fail(root, &error.kind, &error.message),
+                    None => root.status = SpanStatus::Ok,
+                }
+                if *status == Status::Succeeded {
+                    root.status = SpanStatus::Ok;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&mut self, name: &str, at_us: i64, attributes: Value) {
+        let attributes = attributes.as_object().cloned().unwrap_or_default();
+        self.spans[0].events.push(SpanEvent {
+            name: name.to_owned(),
+            at_us,
+            attributes,
+        });
+    }
+
+    fn close(&mut self, log: &[Event]) {
+        let end_us = log.last().map_or(0, |event| event.at_us);
+        for at in std::mem::take(&mut self.open).into_values() {
+            self.spans[at].end_us = end_us;
+        }
+        let totals = totals_of(log);
+        let root = &mut self.spans[0];
+        root.end_us = end_us;
+        root.prompt_tokens = Some(totals.prompt_tokens);
+        root.completion_tokens = Some(totals.completion_tokens);
+        root.cost_pusd = Some(totals.cost_pusd);
+    }
+}
+
+fn finish(span: &mut Span, at_us: i64, result: &AttemptResult, call: &CallMeta) {
+    span.end_us = at_us;
+    describe(span, call);
+    match result {
+        AttemptResult::Ok { output, handle } => {
+            span.status = SpanStatus::Ok;
+            span.set("nodeai.output", cut(output.clone(), LONGEST));
+            if handle != crate::graph::DEFAULT_HANDLE {
+                span.set("nodeai.handle", handle.clone());
+            }
+        }
+        AttemptResult::Error { error } => {
+            fail(span, &error.kind, &error.message);
+            // HTTP's convention: the status itself is the type of the error.
+            if let Some(status) = call.http_status.filter(|_| error.kind == "http_status") {
+                span.set("error.type", status.to_string());
+            }
+        }
+    }
+}
+
+fn fail(span: &mut Span, kind: &str, message: &str) {
+    span.status = SpanStatus::Error;
+    span.status_message = Some(message.to_owned());
+    span.set("error.type", kind);
+}
+
+fn describe(span: &mut Span, call: &CallMeta) {
+    if let Some(model) = &call.request_model {
+        span.kind = Kind::Client;
+        span.name = format!("chat {model}");
+        span.set("gen_ai.operation.name", "chat");
+    }
+    if let Some(method) = &call.http_method {
+        span.kind = Kind::Client;
+        span.name.clone_from(method);
+        span.set("http.request.method", method.clone());
+    }
+    span.provider.clone_from(&call.provider);
+    span.model.clone_from(&call.request_model);
+    span.prompt_tokens = call.usage.map(|usage| usage.prompt_tokens);
+    span.completion_tokens = call.usage.map(|usage| usage.completion_tokens);
+    span.cost_pusd = call.cost_pusd;
+    let known = [
+        (
+            "gen_ai.provider.name",
+            call.provider.clone().map(Value::from),
+        ),
+        (
+            "gen_ai.request.model",
+            call.request_model.clone().map(Value::from),
+        ),
+        (
+            "gen_ai.response.model",
+            call.response_model.clone().map(Value::from),
+        ),
+        (
+            "gen_ai.response.id",
+            call.response_id.clone().map(Value::from),
+        ),
+        (
+            "gen_ai.response.finish_reasons",
+            call.finish_reason.clone().map(|reason| json!([reason])),
+        ),
+        (
+            "gen_ai.usage.input_tokens",
+            call.usage.map(|usage| usage.prompt_tokens.into()),
+        ),
+        (
+            "gen_ai.usage.output_tokens",
+            call.usage.map(|usage| usage.completion_tokens.into()),
+        ),
+        (
+            "gen_ai.response.time_to_first_chunk",
+            call.first_token_us.map(|us| (us as f64 / 1e6).into()),
+        ),
+        ("url.full", call.url.clone().map(Value::from)),
+        (
+            "http.response.status_code",
+            call.http_status.map(Value::from),
+        ),
+    ];
+    for (name, value) in known {
+        if let Some(value) = value {
+            span.set(name, value);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! LLM providers without transport: requests are built and answers parsed here, bytes are
+//! moved by the caller. Also the model catalogue with prices, and `builtin/echo`, a test model.
+
+mod anthropic;
+mod catalogue;
+mod chat;
+pub mod echo;
+mod endpoint;
+mod error;
+mod gemini;
+mod openai;
+mod sse;
+mod stream;
+
+pub use catalogue::{Catalogue, Model, Prices, catalogue, cost};
+pub use chat::{
+    ChatRequest, ChatResponse, Delta, FinishReason, Message, ResponseFormat, Role, Tool, ToolCall,
+    Usage,
+};
+pub use endpoint::{Endpoint, Provider, ReferenceError};
+pub use error::{Error, ErrorKind};
+pub use sse::{ServerEvent, SseDecoder};
+pub use stream::StreamDecoder;
