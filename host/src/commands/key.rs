@@ -1,0 +1,73 @@
+//! `nodeai key create`.
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Days, SecondsFormat, Utc};
+
+use super::owner;
+use crate::bootstrap;
+use crate::cli::KeyArgs;
+use crate::keys::Kind;
+use crate::project::Project;
+use crate::settings::Environment;
+
+/// Makes a key and prints it on stdout, alone on its line.
+///
+/// # Errors
+/// When the time cannot be read or the database refuses.
+pub async fn run(dir: Option<&Path>, args: &KeyArgs) -> Result<()> {
+    let expires = args
+        .expires
+        .as_deref()
+        .map(|text| parse_time(text, Utc::now()))
+        .transpose()?;
+    let project = Project::open(dir)?;
+    let environment = Environment::load(&project.root)?;
+    let owner = owner::open(&project, &environment, &args.database).await?;
+    let kind = if args.test { Kind::Test } else { Kind::Live };
+    let (key, _) = bootstrap::create_key(
+        &owner.client,
+        kind,
+        &args.name,
+        &args.scopes,
+        expires.as_deref(),
+        args.user,
+    )
+    .await?;
+    println!("{}", key.secret);
+    Ok(())
+}
+
+/// `30d` from `now`, or an RFC 3339 time, as RFC 3339 UTC.
+fn parse_time(text: &str, now: DateTime<Utc>) -> Result<String> {
+    let time = match text.strip_suffix('d').map(str::parse) {
+        Some(Ok(days)) => now.checked_add_days(Days::new(days)).context("that many days cannot be counted")?,
+        _ => DateTime::parse_from_rfc3339(text)
+            .with_context(|| format!("{text:?} is neither a time such as 2030-01-31T00:00:00Z nor a number of days such as 30d"))?
+            .to_utc(),
+    };
+    if time <= now {
+        bail!("{text} is in the past");
+    }
+    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_days_or_rfc_3339() {
+        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z")
+            .unwrap()
+            .to_utc();
+        assert_eq!(parse_time("30d", now).unwrap(), "2026-01-31T00:00:00Z");
+        assert_eq!(
+            parse_time("2027-01-01T02:00:00+02:00", now).unwrap(),
+            "2027-01-01T00:00:00Z"
+        );
+        for wrong in ["soon", "2020-01-01T00:00:00Z", "-1d", "99999999999999d"] {
+            assert!(parse_time(wrong, now).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! `nodeai up`: build, database, migrations, first key, serve, drain.
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::{owner, ready};
+use crate::bootstrap::{self, LocalKey, Secrets};
+use crate::builder;
+use crate::capabilities::{http::Outbound, kv::Stores, pg::pool::Pools};
+use crate::cli::{LimitArgs, UpArgs};
+use crate::database::{self, DatabaseUrl};
+use crate::manifest::Manifest;
+use crate::net::vet::Vetting;
+use crate::postgres::{Cluster, Place};
+use crate::project::Project;
+use crate::router::Router;
+use crate::runtime::{self, Resources, Shared, limits::Limits};
+use crate::settings::{Environment, Variables};
+use crate::spans::SpanFiles;
+use crate::{log, migrate, serve};
+
+/// Runs the application until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// One sentence for whatever keeps it from starting.
+pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::Format) -> Result<()> {
+    let since = Instant::now();
+    let project = Project::open(dir)?;
+    let environment = Environment::load(&project.root)?;
+    let manifest = Manifest::load(&project.root)?;
+    let router = Router::build(&manifest)?;
+    let listener = serve::bind(&args.listen).await?;
+    let _lock = if args.ephemeral {
+        None
+    } else {
+        Some(project.lock()?)
+    };
+    let secrets = Secrets::load(&project)?;
+    let (built, database) = tokio::join!(
+        build(&project, &manifest, &args),
+        Database::open(&project, &environment, &args, &secrets)
+    );
+    let database = database?;
+    built?;
+    let shared = load(
+        &project,
+        &manifest,
+        &environment,
+        &args,
+        &secrets,
+        &database,
+    )
+    .await?;
+    let url = ready::local_url(listener.local_addr()?);
+    let app = serve::App::new(router, shared);
+    let serving = tokio::spawn(serve::run(listener, app, stop_requested()));
+    let announced = tokio::spawn(announce(
+        url,
+        args.ready_file.clone(),
+        database.local.clone(),
+        since,
+        quiet || format == log::Format::Json,
+    ));
+    serving.await?;
+    announced.abort();
+    if let Some(path) = &args.ready_file {
+        // It may never have been written.
+        let _ = std::fs::remove_file(path);
+    }
+    tokio::task::spawn_blocking(move || drop(database)).await?;
+    Ok(())
+}
+
+async fn build(project: &Project, manifest: &Manifest, args: &UpArgs) -> Result<()> {
+    if args.no_build {
+        return Ok(());
+    }
+    builder::build_in_background(project.clone(), manifest.clone(), false).await
+}
+
+async fn announce(
+    url: String,
+    file: Option<std::path::PathBuf>,
+    local: Option<LocalKey>,
+    since: Instant,
+    silent: bool,
+) {
+    ready::wait(&url).await;
+    if let Some(path) = &file
+        && let Err(error) = ready::write_file(path, &url, local.as_ref())
+    {
+        log::error(&format!("{error:#}"));
+    }
+    if silent {
+        log::info(&format!("listening on {url}"));
+    } else {
+        println!("{}", ready::banner(&url, local.as_ref(), since));
+    }
+}
+
+/// Ready at the first Ctrl-C or SIGTERM; a second one ends the process at once.
+async fn stop_requested() {
+    interrupted().await;
+    log::info("stopping; running requests may finish (again to stop at once)");
+    tokio::spawn(async {
+        interrupted().await;
+        std::process::exit(130);
+    });
+}
+
+async fn interrupted() {
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+/// The database of a start, and what guests get of it.
+struct Database {
+    /// What `nodeai_database_url` is; empty when guests are to use Supabase.
+    guest_url: String,
+    local: Option<LocalKey>,
+    root_ca: Vec<u8>,
+    _cluster: Option<Cluster>,
+}
+
+impl Database {
+    async fn open(
+        project: &Project,
+        environment: &Environment,
+        args: &UpArgs,
+        secrets: &Secrets,
+    ) -> Result<Self> {
+        let root_ca = owner::root_ca(&args.database)?;
+        let supabase =
+            args.supabase_url.is_some() || environment.variable("nodeai_supabase_url").is_some();
+        let configured = owner::configured(environment, &args.database)?;
+        let cluster = match (&configured, supabase) {
+            (None, false) => Some(Cluster::start(place(project, args)?).await?),
+            _ => None,
+        };
+        let Some(url) = configured.as_ref().or(cluster.as_ref().map(Cluster::url)) else {
+            return Ok(Self {
+                guest_url: String::new(),
+                local: None,
+                root_ca,
+                _cluster: None,
+            });
+        };
+        let for_guests = !supabase || explicit_url(environment, args);
+        let (guest_url, local) = prepare(project, url, &root_ca, secrets).await?;
+        let guest_url = if for_guests { guest_url } else { String::new() };
+        Ok(Self {
+            guest_url,
+            local,
+            root_ca,
+            _cluster: cluster,
+        })
+    }
+}
+
+/// Whether the operator gave a database URL for the application itself, not only for migrations.
+fn explicit_url(environment: &Environment, args: &UpArgs) -> bool {
+    args.database.database_url.is_some() || environment.variable("nodeai_database_url").is_some()
+}
+
+fn place(project: &Project, args: &UpArgs) -> Result<Place> {
+    if args.ephemeral {
+        Place::ephemeral()
+    } else {
+        Place::lasting(project)
+    }
+}
+
+/// Migrates, opens the guests' role and makes the local key; gives the guests' URL.
+async fn prepare(
+    project: &Project,
+    url: &DatabaseUrl,
+    root_ca: &[u8],
+    secrets: &Secrets,
+) -> Result<(String, Option<LocalKey>)> {
+    let migrations = migrate::load(&project.root.join("migrations"))?;
+    let mut owner = database::connect(url, root_ca).await?;
+    if url.is_app() {
+        check_as_guest(&owner, &migrations).await;
+        return Ok((url.for_guests(None)?, None));
+    }
+    let applied = migrate::apply(&mut owner, &migrations).await?;
+    if !applied.is_empty() {
+        log::info(&format!(
+            "applied {} migrations, up to {}",
+            applied.len(),
+            applied.last().map_or("", String::as_str)
+        ));
+    }
+    let password = database::open_app_role(&owner, url, &secrets.database_key).await?;
+    let local = bootstrap::local_key(&owner, project).await?;
+    Ok((url.for_guests(Some(&password))?, local))
+}
+
+/// The guests' role may not migrate; it is only asked how things stand.
+async fn check_as_guest(client: &tokio_postgres::Client, migrations: &[migrate::Migration]) {
+    match migrate::status(client, migrations).await {
+        Ok(status) if status.pending.is_empty() => {}
+        Ok(status) => log::warn(&format!(
+            "the database lacks {} migrations; run nodeai migrate as its owner",
+            status.pending.len()
+        )),
+        Err(error) => log::info(&format!(
+            "whether the migrations are applied is not known: {error:#}"
+        )),
+    }
+}
+
+async fn load(
+    project: &Project,
+    manifest: &Manifest,
+    environment: &Environment,
+    args: &UpArgs,
+    secrets: &Secrets,
+    database: &Database,
+) -> Result<Arc<Shared>> {
+    let own = own_variables(environment, args, secrets, database);
+    let variables = Variables::resolve(manifest, environment, &own)?;
+    let resources = Resources {
+        pools: Pools::new(
+            args.limits.database_connections.into(),
+            database.root_ca.clone(),
+        ),
+        stores: Stores::new(project.state_file("kv.redb")),
+        outbound: Outbound::new(vetting(environment, args)?)?,
+        spans: SpanFiles::new(&project.state),
+        limits: limits(&args.limits),
+    };
+    let (manifest, root, cache) = (
+        manifest.clone(),
+        project.root.clone(),
+        project.state_file("cache"),
+    );
+    tokio::task::spawn_blocking(move || {
+        runtime::load(&manifest, &root, &cache, &variables, resources)
+    })
+    .await?
+}
+
+/// The variables that the host itself sets: what it knows better, and secrets that nobody configured.
+fn own_variables(
+    environment: &Environment,
+    args: &UpArgs,
+    secrets: &Secrets,
+    database: &Database,
+) -> HashMap<String, String> {
+    let mut own = HashMap::from([("nodeai_database_url".to_owned(), database.guest_url.clone())]);
+    if let Some(url) = &args.supabase_url {
+        own.insert("nodeai_supabase_url".to_owned(), url.clone());
+    }
+    if let Some(list) = &args.allow_private {
+        own.insert("nodeai_allow_private_hosts".to_owned(), list.clone());
+    }
+    for (name, value) in [
+        ("nodeai_master_keys", &secrets.master_keys),
+        ("nodeai_jwt_secret", &secrets.jwt_secret),
+    ] {
+        if environment.variable(name).is_none() {
+            own.insert(name.to_owned(), value.clone());
+        }
+    }
+    own
+}
+
+/// Private addresses that the operator named, and the operator's own Supabase project.
+fn vetting(environment: &Environment, args: &UpArgs) -> Result<Vetting> {
+    let list = args
+        .allow_private
+        .as_deref()
+        .or_else(|| environment.variable("nodeai_allow_private_hosts"));
+    let mut vetting = Vetting::parse(list.unwrap_or_default().split(','))
+        .context("the list of private addresses")?;
+    let urls = [
+        args.supabase_url.as_deref(),
+        environment.variable("nodeai_supabase_url"),
+        environment.variable("nodeai_supabase_jwks_url"),
+    ];
+    for url in urls.into_iter().flatten() {
+        let url: url::Url = url.parse().with_context(|| format!("{url:?} is no URL"))?;
+        if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
+            vetting.permit(host, port);
+        }
+    }
+    Ok(vetting)
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    Limits {
+        memory: usize::from(args.memory_mb) << 20,
+        request: Duration::from_secs_f64(args.request_timeout),
+        stream: Duration::from_secs_f64(args.stream_timeout),
+        concurrency: args.concurrency as usize,
+        reuse: args.instance_reuse as usize,
+        idle: Duration::from_secs_f64(args.instance_idle),
+        ..Limits::default()
+    }
+}
