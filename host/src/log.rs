@@ -1,6 +1,7 @@
 //! The host's log on stderr: plain lines, or one JSON object a line.
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -17,6 +18,18 @@ static SETTINGS: OnceLock<(Format, bool)> = OnceLock::new();
 /// Chooses the format once; `quiet` keeps information back, never warnings, errors or what guests write.
 pub fn init(format: Format, quiet: bool) {
     let _ = SETTINGS.set((format, quiet));
+}
+
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// From now on what ends does so because the host ends, and is not worth a line.
+pub fn stopping() {
+    STOPPING.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`stopping`] was called.
+pub fn is_stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
 }
 
 fn settings() -> (Format, bool) {

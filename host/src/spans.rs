@@ -31,8 +31,10 @@ pub struct EndedRequest<'a> {
     pub method: &'a str,
     /// The path, without its query.
     pub path: &'a str,
-    /// The client's `traceparent`, when it sent one.
-    pub traceparent: Option<&'a str>,
+    /// Its trace id, 32 hex digits.
+    pub trace: &'a str,
+    /// The caller's span id, or nothing.
+    pub parent: &'a str,
     /// When it began.
     pub started: SystemTime,
     /// The status that was answered.
@@ -98,18 +100,14 @@ impl SpanFiles {
 
 /// The OTLP object of one ended request: a server span with an error status.
 fn ended_span(request: &EndedRequest<'_>) -> Value {
-    let (trace, parent) = request
-        .traceparent
-        .and_then(parse_traceparent)
-        .unwrap_or_else(|| (random_hex(16), String::new()));
     json!({ "resourceSpans": [{
         "resource": { "attributes": [attribute("service.name", request.component)] },
         "scopeSpans": [{
             "scope": { "name": "nodeai.host" },
             "spans": [{
-                "traceId": trace,
+                "traceId": request.trace,
                 "spanId": random_hex(8),
-                "parentSpanId": parent,
+                "parentSpanId": request.parent,
                 "name": format!("{} {}", request.method, request.path),
                 "kind": 2,
                 "startTimeUnixNano": nanos(request.started),
@@ -136,7 +134,8 @@ fn nanos(time: SystemTime) -> String {
         .to_string()
 }
 
-fn random_hex(bytes: usize) -> String {
+/// `bytes` random bytes in hex, for ids.
+pub fn random_hex(bytes: usize) -> String {
     let mut raw = vec![0u8; bytes];
     rand::Rng::fill(&mut rand::thread_rng(), raw.as_mut_slice());
     hex::encode(raw)
@@ -203,7 +202,8 @@ mod tests {
             component: "execute",
             method: "POST",
             path: "/x",
-            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            trace: "0af7651916cd43dd8448eb211c80319c",
+            parent: "b7ad6b7169203331",
             started: UNIX_EPOCH,
             status: 504,
             reason: "timeout",

@@ -65,6 +65,7 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
         quiet || format == log::Format::Json,
     ));
     serving.await?;
+    log::stopping();
     announced.abort();
     if let Some(path) = &args.ready_file {
         // It may never have been written.

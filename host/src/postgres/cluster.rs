@@ -53,6 +53,7 @@ impl Cluster {
             _place: place,
         };
         cluster.wait_until_ready().await?;
+        cluster.process.keep_up();
         Ok(cluster)
     }
 

@@ -2,15 +2,20 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::place::RunAs;
+use crate::log;
 
 /// How long a server may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// Between an unexpected end and the next start; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A command that runs as the cluster's user, in a folder that this user can enter.
@@ -30,8 +35,16 @@ pub fn command(program: &Path, run_as: Option<RunAs>) -> Command {
 /// A running server; dropping it stops the server.
 #[derive(Debug)]
 pub struct Process {
-    pid: i32,
+    state: Arc<State>,
     ended: mpsc::Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// 0 while no server runs.
+    pid: AtomicI32,
+    stopping: AtomicBool,
+    kept_up: AtomicBool,
 }
 
 impl Process {
@@ -42,34 +55,66 @@ impl Process {
     pub fn start(mut command: Command) -> Result<Self> {
         end_with_parent(&mut command);
         command.stdin(Stdio::null()).process_group(0);
+        let state = Arc::new(State::default());
         let (started, starting) = mpsc::channel();
         let (done, ended) = mpsc::channel();
+        let shared = state.clone();
         // The kernel sends the signal when the *thread* that started the child ends, so one is kept for it.
         std::thread::Builder::new()
             .name("postgres".to_owned())
-            .spawn(move || match command.spawn() {
-                Ok(child) => {
-                    let _ = started.send(Ok(child.id()));
-                    wait(child);
-                    let _ = done.send(());
-                }
-                Err(error) => {
-                    let _ = started.send(Err(error));
-                }
+            .spawn(move || {
+                keep_running(command, &shared, &started);
+                // Nobody may be waiting any more.
+                let _ = done.send(());
             })?;
-        let pid = starting
+        starting
             .recv()
             .context("the thread that starts Postgres ended")?
             .context("Postgres cannot be started")?;
-        Ok(Self {
-            pid: i32::try_from(pid)?,
-            ended,
-        })
+        Ok(Self { state, ended })
+    }
+
+    /// From now on a server that ends by itself is started again.
+    pub fn keep_up(&self) {
+        self.state.kept_up.store(true, Ordering::Release);
     }
 
     /// Whether the server has ended.
     pub fn has_ended(&self) -> bool {
         !matches!(self.ended.try_recv(), Err(mpsc::TryRecvError::Empty))
+    }
+}
+
+/// Runs the server, again and again if it is to be kept up, until it is stopped.
+fn keep_running(mut command: Command, state: &State, started: &mpsc::Sender<std::io::Result<()>>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let since = Instant::now();
+        match command.spawn() {
+            Ok(child) => {
+                state.pid.store(child.id().cast_signed(), Ordering::Release);
+                // Only the first start is waited for.
+                let _ = started.send(Ok(()));
+                wait(child);
+                state.pid.store(0, Ordering::Release);
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+        if state.stopping.load(Ordering::Acquire) || !state.kept_up.load(Ordering::Acquire) {
+            return;
+        }
+        log::warn("the embedded Postgres ended; it is started again");
+        std::thread::sleep(pause);
+        if state.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        pause = if since.elapsed() > LONGEST_PAUSE * 2 {
+            FIRST_PAUSE
+        } else {
+            (pause * 2).min(LONGEST_PAUSE)
+        };
     }
 }
 
@@ -80,13 +125,20 @@ fn wait(mut child: Child) {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        signal(self.pid, libc::SIGINT);
-        if self
-            .ended
-            .recv_timeout(STOP_LIMIT)
-            .is_err_and(|error| error == mpsc::RecvTimeoutError::Timeout)
-        {
-            signal(self.pid, libc::SIGQUIT);
+        self.state.stopping.store(true, Ordering::Release);
+        self.signal(libc::SIGINT);
+        let stopped = self.ended.recv_timeout(STOP_LIMIT);
+        if matches!(stopped, Err(mpsc::RecvTimeoutError::Timeout)) {
+            self.signal(libc::SIGQUIT);
+        }
+    }
+}
+
+impl Process {
+    fn signal(&self, number: i32) {
+        match self.state.pid.load(Ordering::Acquire) {
+            0 => {}
+            pid => signal(pid, number),
         }
     }
 }

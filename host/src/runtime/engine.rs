@@ -23,26 +23,33 @@ pub fn plain(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }
 
-/// The engine for the given limits.
+/// The engine for the given limits. Instances come from a pool, which reserves terabytes of address
+/// space; where that is not to be had they are made one by one, more slowly.
 ///
 /// # Errors
 /// When wasmtime refuses the configuration.
 pub fn build(limits: &Limits) -> Result<Engine> {
+    if !address_space_is_limited() {
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(limits)));
+        if let Ok(engine) = Engine::new(&config) {
+            return Ok(engine);
+        }
+    }
+    log::warn("there is little address space, so instances are made one by one");
+    let mut config = config();
+    config.memory_reservation(0);
+    config.memory_reservation_for_growth(16 << 20);
+    Engine::new(&config).map_err(plain)
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
     config.memory_init_cow(true);
     config.cranelift_opt_level(wasmtime::OptLevel::Speed);
-    if address_space_is_limited() {
-        log::warn(
-            "the address space is limited (ulimit -v), so instances are allocated one by one",
-        );
-        config.memory_reservation(0);
-        config.memory_reservation_for_growth(16 << 20);
-    } else {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling(limits)));
-    }
-    Engine::new(&config).map_err(plain)
+    config
 }
 
 fn pooling(limits: &Limits) -> PoolingAllocationConfig {

@@ -203,10 +203,12 @@ impl WorkerState for Worker {
 
     fn drop(&self, store: Store<Ctx>, outcome: Result<()>) {
         drop(store);
-        if let Err(error) = outcome {
+        if let Err(error) = outcome
+            && !log::is_stopping()
+        {
             log::component_error(
                 &self.component.id,
-                &format!("the instance ended: {error:#}"),
+                &format!("an instance ended: {}", error.root_cause()),
             );
         }
     }

@@ -67,8 +67,8 @@ pub async fn handle(app: &App, client: SocketAddr, request: Request<Incoming>) -
 pub struct Origin {
     method: String,
     path: String,
-    traceparent: Option<String>,
     trace: String,
+    parent: String,
     started: SystemTime,
 }
 
@@ -78,14 +78,13 @@ impl Origin {
             .headers()
             .get("traceparent")
             .and_then(|value| value.to_str().ok());
-        let trace = traceparent
-            .and_then(spans::parse_traceparent)
-            .map(|(trace, _)| trace);
+        let ids = traceparent.and_then(spans::parse_traceparent);
+        let (trace, parent) = ids.unwrap_or_else(|| (spans::random_hex(16), String::new()));
         Self {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            traceparent: traceparent.map(str::to_owned),
-            trace: trace.unwrap_or_default(),
+            trace,
+            parent,
             started: SystemTime::now(),
         }
     }
@@ -95,7 +94,8 @@ impl Origin {
             component,
             method: &self.method,
             path: &self.path,
-            traceparent: self.traceparent.as_deref(),
+            trace: &self.trace,
+            parent: &self.parent,
             started: self.started,
             status,
             reason,

@@ -51,7 +51,9 @@ impl Session {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         tokio::spawn(connection.map(|ended| {
-            if let Err(error) = ended {
+            if let Err(error) = ended
+                && !log::is_stopping()
+            {
                 log::warn(&format!(
                     "a database connection ended: {}",
                     super::pool::describe(&error)

@@ -125,7 +125,7 @@ async fn claim(claims: &str) -> Result<Answer> {
 
 async fn who() -> Result<Answer> {
     let sql = "SELECT current_user::text, coalesce(current_setting('request.jwt.claims', true), ''), \
-        (now() <> statement_timestamp())";
+        to_regclass('pg_temp.left_behind') IS NOT NULL";
     let rows = connect().await?.query(sql, &[]).await?.collect().await?;
     Ok(text(200, show(&rows[0], 3)))
 }
