@@ -62,14 +62,9 @@ async fn flush(env: &dyn Env, session: &Session, args: Value, spans: Vec<Span>) 
 
 /// Writes spans to the log as one line of OTLP JSON with the organisation as a resource attribute.
 pub fn write_to_log(org_id: &str, spans: &[Span]) {
-    let mut document = otlp::to_json(spans);
-    let attribute = json!({"key": "nodeai.org_id", "value": {"stringValue": org_id}});
-    for resource in document["resourceSpans"].as_array_mut().into_iter().flatten() {
-        match resource["resource"]["attributes"].as_array_mut() {
-            Some(attributes) => attributes.push(attribute.clone()),
-            None => resource["resource"] = json!({"attributes": [attribute.clone()]}),
-        }
-    }
+    let mut resource = nodeai_telemetry::Attributes::new();
+    resource.insert("nodeai.org_id".to_owned(), json!(org_id));
+    let document = otlp::to_json(spans, &resource);
     eprintln!("{LOG_PREFIX}{document}");
 }
 

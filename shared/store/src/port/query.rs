@@ -145,4 +145,12 @@ impl Select {
         self.limit = limit;
         self
     }
+
+    /// Newest first by a UUIDv7 `id`, behind `after` when a page goes on.
+    pub fn newest(mut self, id: Column, after: Option<String>, limit: u32) -> Self {
+        self.filters.extend(after.map(|value| Filter::Lt(id, value)));
+        self.order = vec![Order::Desc(id)];
+        self.limit = limit;
+        self
+    }
 }
