@@ -1,0 +1,378 @@
+//! One attempt at a call to outside: a model or an HTTP request, with its time limit.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::{Either, select};
+use http::{HeaderMap, Method, StatusCode, header};
+use nodeai_engine::{
+    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, NodeError, NodeOutcome, Redactor,
+};
+use nodeai_llm::{ChatResponse, Delta, Endpoint, echo};
+use url::Url;
+
+use crate::{
+    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, SecretPort, Sink, TransportError, UrlGuard,
+};
+
+const MOST_REDIRECTS: usize = 5;
+/// Most bytes of a model's answer that are read.
+const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
+/// Most bytes of a failure's body that are read.
+const MOST_ERROR_BYTES: u64 = 64 * 1024;
+
+/// What attempts share.
+pub(crate) struct Shared<'a, H, C, E, S, L> {
+    pub(crate) ports: &'a Ports<'a, H, C, E, S, L>,
+    pub(crate) guard: &'a UrlGuard,
+    pub(crate) redactor: RefCell<Redactor>,
+    /// Set when the listener has gone.
+    pub(crate) closed: Cell<bool>,
+}
+
+/// Which attempt.
+pub(crate) struct Which {
+    pub(crate) node: String,
+    pub(crate) attempt: u32,
+    pub(crate) timeout_ms: u64,
+}
+
+type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
+
+impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C, E, S, L> {
+    /// Performs an effect within its time limit. The result has no secrets in it.
+    pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
+        let known = match &effect {
+            Effect::Done(_) => CallMeta::default(),
+            Effect::Llm(call) => call.meta(),
+            Effect::Http(call) => call.meta(),
+        };
+        let limit = pin!(
+            self.ports
+                .clock
+                .sleep(which.timeout_ms.saturating_mul(1_000))
+        );
+        let work = pin!(self.work(which, effect));
+        let (call, result) = match select(work, limit).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => (known, Err(NodeError::timeout(which.timeout_ms))),
+        };
+        (self.blank_call(call), self.blank_result(result))
+    }
+
+    async fn work(&self, which: &Which, effect: Effect) -> Ended {
+        match effect {
+            Effect::Done(outcome) => (CallMeta::default(), Ok(outcome)),
+            Effect::Llm(call) => self.ask(which, &call).await,
+            Effect::Http(call) => match self.fetch(which, &call).await {
+                Ok(reply) => call.finish(reply),
+                Err(error) => (call.meta(), Err(error)),
+            },
+        }
+    }
+
+    pub(crate) fn blank_result(&self, result: Result<NodeOutcome, NodeError>) -> AttemptResult {
+        let redactor = self.redactor.borrow();
+        match result {
+            Ok(outcome) => AttemptResult::Ok {
+                output: redactor.value(outcome.output),
+                handle: outcome.handle,
+            },
+            Err(error) => AttemptResult::Error {
+                error: NodeError {
+                    message: redactor.text(&error.message),
+                    ..error
+                },
+            },
+        }
+    }
+
+    fn blank_call(&self, call: CallMeta) -> CallMeta {
+        let redactor = self.redactor.borrow();
+        CallMeta {
+            url: call.url.map(|url| redactor.text(&url)),
+            request_model: call.request_model.map(|model| redactor.text(&model)),
+            response_model: call.response_model.map(|model| redactor.text(&model)),
+            ..call
+        }
+    }
+
+    async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
+        let begun_us = self.ports.clock.now_us();
+        let first_token_us = Cell::new(None);
+        let answer = match call.endpoint.builtin_answer(&call.chat) {
+            Some(answer) => self.recite(which, answer).await,
+            None => self.converse(which, call, &first_token_us).await,
+        };
+        match answer {
+            Ok(answer) => {
+                let (meta, result) = call.finish(answer);
+                let first = first_token_us.get().map(|us: i64| us - begun_us);
+                (
+                    CallMeta {
+                        first_token_us: first,
+                        ..meta
+                    },
+                    result,
+                )
+            }
+            Err(error) => (call.meta(), Err(error)),
+        }
+    }
+
+    /// The test model streams word by word.
+    async fn recite(&self, which: &Which, answer: ChatResponse) -> Result<ChatResponse, NodeError> {
+        if self.ports.sink.wants_events() {
+            for piece in echo::pieces(&answer.text) {
+                self.tell_token(which, piece).await?;
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn converse(
+        &self,
+        which: &Which,
+        call: &LlmCall,
+        first_token_us: &Cell<Option<i64>>,
+    ) -> Result<ChatResponse, NodeError> {
+        let endpoint = &call.endpoint;
+        let key = self.key_of(call).await?;
+        let stream = self.ports.sink.wants_events();
+        let request = endpoint.request(&call.chat, key.as_deref(), stream)?;
+        self.check(&request.uri().to_string())?;
+        let response = self
+            .ports
+            .http
+            .send(request, which.timeout_ms)
+            .await
+            .map_err(transport)?;
+        let (head, body) = response.into_parts();
+        if !head.status.is_success() {
+            let body = read_start(body, MOST_ERROR_BYTES).await;
+            return Err(endpoint.classify(head.status, &head.headers, &body).into());
+        }
+        if stream {
+            self.listen(which, endpoint, body, first_token_us).await
+        } else {
+            Ok(endpoint.parse(&read(body, MOST_LLM_BYTES).await?)?)
+        }
+    }
+
+    async fn listen(
+        &self,
+        which: &Which,
+        endpoint: &Endpoint,
+        mut body: Body,
+        first_token_us: &Cell<Option<i64>>,
+    ) -> Result<ChatResponse, NodeError> {
+        let mut decoder = endpoint.decoder();
+        let mut size = 0;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(transport)?;
+            size += chunk.len() as u64;
+            if size > MOST_LLM_BYTES {
+                return Err(too_large(MOST_LLM_BYTES));
+            }
+            for delta in decoder.push(&chunk)? {
+                if let Delta::Text(text) = delta {
+                    if first_token_us.get().is_none() {
+                        first_token_us.set(Some(self.ports.clock.now_us()));
+                    }
+                    self.tell_token(which, &text).await?;
+                }
+            }
+        }
+        Ok(decoder.finish()?)
+    }
+
+    async fn tell_token(&self, which: &Which, text: &str) -> Result<(), NodeError> {
+        let text = self.redactor.borrow().text(text);
+        let (node_id, attempt) = (which.node.clone(), which.attempt);
+        let told = self
+            .ports
+            .sink
+            .send(Live::Token {
+                node_id,
+                attempt,
+                text,
+            })
+            .await;
+        told.map_err(|Closed| {
+            self.closed.set(true);
+            NodeError::new("cancelled", "the listener has gone", false)
+        })
+    }
+
+    /// The node's own key, else the provider's secret.
+    async fn key_of(&self, call: &LlmCall) -> Result<Option<String>, NodeError> {
+        let (None, Some(name)) = (&call.api_key, call.endpoint.key_secret) else {
+            return Ok(call.api_key.clone());
+        };
+        let found = self.ports.secrets.resolve(&[name.to_owned()]).await;
+        let mut found = found
+            .map_err(|error| NodeError::new("secrets_unavailable", error.to_string(), true))?;
+        let key = found.remove(name).ok_or_else(|| {
+            let message = format!("no API key: store the secret {name} or set api_key on the node");
+            NodeError::new("secret_missing", message, false)
+        })?;
+        self.redactor.borrow_mut().add(&key);
+        Ok(Some(key))
+    }
+
+    fn check(&self, url: &str) -> Result<(), NodeError> {
+        let url =
+            Url::parse(url).map_err(|error| NodeError::config(format!("bad URL: {error}")))?;
+        self.check_url(&url)
+    }
+
+    fn check_url(&self, url: &Url) -> Result<(), NodeError> {
+        let refused = self.guard.check(url);
+        refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))
+    }
+
+    async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let mut hop = Hop {
+            method: call.method.clone(),
+            url: call.url.clone(),
+            headers: call.headers.clone(),
+            body: Bytes::from(call.body.clone()),
+        };
+        for _ in 0..=MOST_REDIRECTS {
+            self.check_url(&hop.url)?;
+            let sent = self.ports.http.send(hop.request()?, which.timeout_ms).await;
+            let (head, body) = sent.map_err(transport)?.into_parts();
+            match hop.follow(head.status, &head.headers)? {
+                Some(next) => hop = next,
+                None => {
+                    let body = read(body, call.max_response_bytes).await?;
+                    let status = head.status.as_u16();
+                    return Ok(HttpReply {
+                        status,
+                        headers: head.headers,
+                        body,
+                    });
+                }
+            }
+        }
+        let message = format!("more than {MOST_REDIRECTS} redirects");
+        Err(NodeError::new("too_many_redirects", message, false))
+    }
+}
+
+/// One request of a chain of redirects.
+struct Hop {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Hop {
+    fn request(&self) -> Result<http::Request<Bytes>, NodeError> {
+        let mut url = self.url.clone();
+        url.set_fragment(None);
+        let request = http::Request::builder()
+            .method(self.method.clone())
+            .uri(url.as_str());
+        let request = request.body(self.body.clone());
+        let mut request =
+            request.map_err(|error| NodeError::config(format!("cannot be sent: {error}")))?;
+        *request.headers_mut() = self.headers.clone();
+        let agent = http::HeaderValue::from_static("nodeai");
+        request
+            .headers_mut()
+            .entry(header::USER_AGENT)
+            .or_insert(agent);
+        Ok(request)
+    }
+
+    /// The next hop, if the answer is a redirect (RFC 9110, section 15.4). Header fields
+    /// that may hold credentials do not go to another origin.
+    fn follow(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, NodeError> {
+        let to = headers
+            .get(header::LOCATION)
+            .and_then(|to| to.to_str().ok());
+        let (301 | 302 | 303 | 307 | 308, Some(to)) = (status.as_u16(), to) else {
+            return Ok(None);
+        };
+        let url = self.url.join(to).map_err(|_| {
+            NodeError::new(
+                "bad_redirect",
+                "the server redirects to something that is no URL",
+                false,
+            )
+        })?;
+        let keeps = matches!(status.as_u16(), 307 | 308);
+        let becomes_get = !keeps && !matches!(self.method, Method::GET | Method::HEAD);
+        let mut next = Self {
+            method: if becomes_get {
+                Method::GET
+            } else {
+                self.method.clone()
+            },
+            headers: self.headers.clone(),
+            body: if becomes_get {
+                Bytes::new()
+            } else {
+                self.body.clone()
+            },
+            url,
+        };
+        if next.url.origin() != self.url.origin() {
+            let harmless = [
+                header::ACCEPT,
+                header::ACCEPT_LANGUAGE,
+                header::CONTENT_TYPE,
+                header::USER_AGENT,
+            ];
+            next.headers = harmless
+                .into_iter()
+                .filter_map(|name| Some((name.clone(), self.headers.get(&name)?.clone())))
+                .collect();
+        }
+        if becomes_get {
+            next.headers.remove(header::CONTENT_TYPE);
+        }
+        Ok(Some(next))
+    }
+}
+
+/// The whole body, up to a limit.
+async fn read(mut body: Body, most: u64) -> Result<Vec<u8>, NodeError> {
+    let mut whole = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(transport)?;
+        if whole.len() as u64 + chunk.len() as u64 > most {
+            return Err(too_large(most));
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}
+
+/// As much of a body as there is, for an error message.
+async fn read_start(mut body: Body, most: u64) -> Vec<u8> {
+    let mut start = Vec::new();
+    while let Some(Ok(chunk)) = body.next().await {
+        start.extend_from_slice(&chunk);
+        if start.len() as u64 > most {
+            break;
+        }
+    }
+    start
+}
+
+fn too_large(most: u64) -> NodeError {
+    NodeError::new(
+        "response_too_large",
+        format!("the answer is larger than {most} bytes"),
+        false,
+    )
+}
+
+fn transport(error: TransportError) -> NodeError {
+    NodeError::new("connection", error.message, error.retryable)
+}

@@ -1,0 +1,444 @@
+//! The driver: performs the engine's commands, reports what comes of them, and keeps the log.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::{Either, FutureExt, LocalBoxFuture, select};
+use futures::stream::FuturesUnordered;
+use nodeai_engine::{
+    AttemptResult, CallMeta, CancelReason, Command, Compiled, Effect, Event, Illegal, NodeError,
+    Redactor, Run, RunError, RunStarted, Status, Totals, What, spans_of, totals_of,
+};
+use nodeai_telemetry::{Span, SpanId, TraceContext};
+use serde_json::Value;
+
+use crate::attempt::{Shared, Which};
+use crate::{Clock, Entropy, HttpPort, Live, Ports, SecretPort, Sink, UrlGuard};
+
+/// How a run is driven.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Most attempts at the same time.
+    pub max_concurrency: u32,
+    /// Most time for the whole run, in ms.
+    pub timeout_ms: u64,
+    /// Which URLs may be called.
+    pub guard: UrlGuard,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_concurrency: 16,
+            timeout_ms: 600_000,
+            guard: UrlGuard::default(),
+        }
+    }
+}
+
+/// What a run starts from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The execution's id.
+    pub execution_id: String,
+    /// The workflow's name; may be empty.
+    pub name: String,
+    /// The inputs, as [`Compiled::check_inputs`] gave them back.
+    pub inputs: Value,
+    /// The run's place in its trace: `span_id` becomes the run's root span.
+    pub trace: TraceContext,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// How.
+    pub status: Status,
+    /// The output nodes' values by name.
+    pub outputs: Value,
+    /// Tokens and cost.
+    pub usage: Totals,
+    /// Why it did not succeed.
+    pub error: Option<RunError>,
+    /// The whole log.
+    pub log: Vec<Event>,
+    /// The log as spans, the root first.
+    pub spans: Vec<Span>,
+    /// When it began, µs since the Unix epoch.
+    pub started_us: i64,
+    /// When it ended, µs since the Unix epoch.
+    pub finished_us: i64,
+}
+
+/// Runs a workflow to its end. `cancel` resolves when the run is to end early; give
+/// `futures::future::pending()` if nothing ever does. Dropping the future drops the run.
+pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
+    plan: Arc<Compiled>,
+    start: Start,
+    options: Options,
+    ports: &Ports<'_, H, C, E, S, L>,
+    cancel: impl Future<Output = CancelReason>,
+) -> Finished {
+    let mut seed = [0; 4];
+    ports.entropy.fill(&mut seed);
+    let began = What::RunStarted(Box::new(RunStarted {
+        execution_id: start.execution_id,
+        trace_id: start.trace.trace_id,
+        span_id: start.trace.span_id,
+        parent_span_id: start.trace.parent,
+        name: start.name,
+        inputs: start.inputs,
+        definition_hash: plan.hash().to_owned(),
+        seed: u32::from_le_bytes(seed),
+        max_concurrency: options.max_concurrency,
+    }));
+    let shared = shared(ports, &options.guard);
+    let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
+    driver.accept(began).await;
+    driver.drive(options.timeout_ms, cancel).await
+}
+
+/// Takes a run up again from its log. Attempts that were at work when it stopped are
+/// reported as lost and tried again.
+///
+/// # Errors
+/// When the log is not one of this document.
+pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
+    plan: Arc<Compiled>,
+    mut log: Vec<Event>,
+    options: Options,
+    ports: &Ports<'_, H, C, E, S, L>,
+    cancel: impl Future<Output = CancelReason>,
+) -> Result<Finished, Illegal> {
+    let (run, missing) = Run::replay(plan, &log)?;
+    log.extend(missing);
+    let (lost, outstanding) = (run.in_flight(), run.outstanding());
+    let shared = shared(ports, &options.guard);
+    let mut driver = Driver::new(&shared, run, log);
+    driver.commands.extend(outstanding);
+    for (node, attempt) in lost {
+        let result = AttemptResult::Error {
+            error: NodeError::lost(),
+        };
+        let call = CallMeta::default();
+        driver
+            .accept(What::AttemptFinished {
+                node,
+                attempt,
+                result,
+                call,
+            })
+            .await;
+    }
+    Ok(driver.drive(options.timeout_ms, cancel).await)
+}
+
+fn shared<'a, H, C, E, S, L>(
+    ports: &'a Ports<'a, H, C, E, S, L>,
+    guard: &'a UrlGuard,
+) -> Shared<'a, H, C, E, S, L> {
+    Shared {
+        ports,
+        guard,
+        redactor: RefCell::new(Redactor::default()),
+        closed: Cell::new(false),
+    }
+}
+
+/// Something that the driver waited for.
+enum Done {
+    Attempt {
+        node: String,
+        attempt: u32,
+        call: CallMeta,
+        result: AttemptResult,
+    },
+    RetryDue {
+        node: String,
+    },
+}
+
+struct Driver<'a, H, C, E, S, L> {
+    shared: &'a Shared<'a, H, C, E, S, L>,
+    run: Run,
+    log: Vec<Event>,
+    commands: VecDeque<Command>,
+    tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
+    secrets: Option<BTreeMap<String, String>>,
+    secrets_failed: Option<NodeError>,
+}
+
+impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H, C, E, S, L> {
+    fn new(shared: &'a Shared<'a, H, C, E, S, L>, run: Run, log: Vec<Event>) -> Self {
+        Self {
+            shared,
+            run,
+            log,
+            commands: VecDeque::new(),
+            tasks: FuturesUnordered::new(),
+            secrets: None,
+            secrets_failed: None,
+        }
+    }
+
+    async fn drive(
+        mut self,
+        timeout_ms: u64,
+        cancel: impl Future<Output = CancelReason>,
+    ) -> Finished {
+        let clock = self.shared.ports.clock;
+        let limit = clock.sleep(timeout_ms.saturating_mul(1_000));
+        let limit = pin!(limit.map(|()| CancelReason::Timeout));
+        let cancel = pin!(cancel);
+        let mut early = select(cancel, limit).map(|first| first.factor_first().0);
+        while self.run.outcome().is_none() {
+            self.perform().await;
+            if self.shared.closed.get() {
+                self.cancel(CancelReason::ClientGone).await;
+            }
+            if self.run.outcome().is_some() {
+                break;
+            }
+            let next = match select(self.tasks.next(), &mut early).await {
+                Either::Left((Some(done), _)) => Some(done),
+                Either::Left((None, _)) => None,
+                Either::Right((reason, _)) => {
+                    self.cancel(reason).await;
+                    break;
+                }
+            };
+            match next {
+                Some(done) => self.report(done).await,
+                // Nothing at work and no end: the engine would have to be wrong.
+                None => self.cancel(CancelReason::Shutdown).await,
+            }
+        }
+        self.finish()
+    }
+
+    async fn cancel(&mut self, reason: CancelReason) {
+        self.accept(What::RunCancelRequested { reason }).await;
+    }
+
+    async fn report(&mut self, done: Done) {
+        let fact = match done {
+            Done::RetryDue { node } => What::RetryDue { node },
+            Done::Attempt {
+                node,
+                attempt,
+                call,
+                result,
+            } => What::AttemptFinished {
+                node,
+                attempt,
+                result,
+                call,
+            },
+        };
+        self.accept(fact).await;
+    }
+
+    /// Hands a fact to the engine, appends what follows to the log and tells the listener.
+    /// A fact that cannot happen now is a late one: it is dropped.
+    async fn accept(&mut self, fact: What) {
+        let Ok(step) = self.run.accept(fact, self.shared.ports.clock.now_us()) else {
+            return;
+        };
+        self.commands.extend(step.commands);
+        if self.shared.ports.sink.wants_events() {
+            for event in &step.events {
+                if let Some(live) = self.live(event)
+                    && !self.shared.closed.get()
+                    && self.shared.ports.sink.send(live).await.is_err()
+                {
+                    self.shared.closed.set(true);
+                }
+            }
+        }
+        self.log.extend(step.events);
+    }
+
+    async fn perform(&mut self) {
+        while let Some(command) = self.commands.pop_front() {
+            match command {
+                Command::Stop => self.tasks.clear(),
+                Command::Wait { node, until_us } => {
+                    let clock = self.shared.ports.clock;
+                    let wait_us = u64::try_from(until_us - clock.now_us()).unwrap_or(0);
+                    let wait = async move {
+                        clock.sleep(wait_us).await;
+                        Done::RetryDue { node }
+                    };
+                    self.tasks.push(wait.boxed_local());
+                }
+                Command::StartAttempt {
+                    node,
+                    attempt,
+                    timeout_ms,
+                } => {
+                    self.start_attempt(Which {
+                        node,
+                        attempt,
+                        timeout_ms,
+                    })
+                    .await;
+                }
+            }
+            if self.shared.closed.get() {
+                return;
+            }
+        }
+    }
+
+    /// Decides what the node does; a value is reported at once, a call becomes a task.
+    async fn start_attempt(&mut self, which: Which) {
+        self.load_secrets().await;
+        let empty = BTreeMap::new();
+        let effect = self
+            .run
+            .decide(&which.node, self.secrets.as_ref().unwrap_or(&empty));
+        let effect = effect.map_err(|error| match (&self.secrets_failed, error.kind.as_str()) {
+            (Some(failed), "secret_missing") => failed.clone(),
+            _ => error,
+        });
+        let input = self.run.input_of(&which.node, effect.as_ref().ok());
+        let input = input.map(|input| self.shared.redactor.borrow().value(input));
+        let (node, attempt) = (which.node.clone(), which.attempt);
+        let span_id = self.span_id();
+        self.accept(What::AttemptStarted {
+            node: node.clone(),
+            attempt,
+            span_id,
+            input,
+        })
+        .await;
+        let at_once = match effect {
+            Ok(Effect::Done(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+            Ok(effect) => {
+                let shared = self.shared;
+                let task = async move {
+                    let (call, result) = shared.perform(&which, effect).await;
+                    Done::Attempt {
+                        node: which.node,
+                        attempt: which.attempt,
+                        call,
+                        result,
+                    }
+                };
+                return self.tasks.push(task.boxed_local());
+            }
+        };
+        let result = self.shared.blank_result(at_once);
+        let call = CallMeta::default();
+        self.accept(What::AttemptFinished {
+            node,
+            attempt,
+            result,
+            call,
+        })
+        .await;
+    }
+
+    /// Reads all secrets that the document names, once, before the first node runs.
+    async fn load_secrets(&mut self) {
+        if self.secrets.is_some() {
+            return;
+        }
+        let names: Vec<String> = self.run.plan().secrets().into_iter().collect();
+        if names.is_empty() {
+            self.secrets = Some(BTreeMap::new());
+            return;
+        }
+        match self.shared.ports.secrets.resolve(&names).await {
+            Ok(secrets) => {
+                let mut redactor = self.shared.redactor.borrow_mut();
+                secrets.values().for_each(|value| redactor.add(value));
+                self.secrets = Some(secrets);
+                self.secrets_failed = None;
+            }
+            // Not kept: the next attempt tries again.
+            Err(error) => {
+                let kind = "secrets_unavailable";
+                self.secrets_failed = Some(NodeError::new(kind, error.to_string(), true));
+            }
+        }
+    }
+
+    fn span_id(&self) -> SpanId {
+        let mut random = [0; 8];
+        self.shared.ports.entropy.fill(&mut random);
+        SpanId::from_random(random)
+    }
+
+    fn live(&self, event: &Event) -> Option<Live> {
+        Some(match &event.what {
+            What::RunStarted(started) => Live::RunStarted {
+                execution_id: started.execution_id.clone(),
+                trace_id: started.trace_id.to_string(),
+            },
+            What::AttemptStarted { node, attempt, .. } => Live::NodeStarted {
+                node_id: node.clone(),
+                node_type: self.run.plan().kind_of(node).unwrap_or_default().to_owned(),
+                attempt: *attempt,
+            },
+            What::RetryScheduled {
+                node,
+                attempt,
+                due_us,
+            } => Live::NodeRetry {
+                node_id: node.clone(),
+                attempt: *attempt,
+                wait_ms: (due_us - event.at_us) / 1_000,
+            },
+            What::NodeFinished { node, handle, .. } => Live::NodeFinished {
+                node_id: node.clone(),
+                handle: handle.clone(),
+                output: self.run.output(node).cloned().unwrap_or_default(),
+            },
+            What::NodeFailed {
+                node,
+                error,
+                handled,
+            } => Live::NodeFailed {
+                node_id: node.clone(),
+                error: error.clone(),
+                handled: *handled,
+            },
+            What::NodeSkipped { node } => Live::NodeSkipped {
+                node_id: node.clone(),
+            },
+            What::NodeCancelled { node } => Live::NodeCancelled {
+                node_id: node.clone(),
+            },
+            _ => return None,
+        })
+    }
+
+    fn finish(self) -> Finished {
+        let plan = self.run.plan().clone();
+        let spans = spans_of(&self.log, |node| plan.kind_of(node).map(str::to_owned));
+        let usage = totals_of(&self.log);
+        let at = |event: Option<&Event>| event.map_or(0, |event| event.at_us);
+        let (started_us, finished_us) = (at(self.log.first()), at(self.log.last()));
+        let outcome = self.run.outcome().cloned();
+        let (status, outputs, error) = match outcome {
+            Some(outcome) => (outcome.status, outcome.outputs, outcome.error),
+            None => (Status::Cancelled, Value::Null, None),
+        };
+        Finished {
+            status,
+            outputs,
+            usage,
+            error,
+            log: self.log,
+            spans,
+            started_us,
+            finished_us,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Which URLs a workflow may call. This is the clear refusal for what the URL itself shows;
+//! names that resolve to private addresses are the host's part.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// A URL that may not be called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Not http(s).
+    #[error("only http:// and https:// URLs may be called")]
+    Scheme,
+    /// No host.
+    #[error("the URL has no host")]
+    NoHost,
+    /// The host is private.
+    #[error("{0} is a private, local or reserved address; calls to it are not allowed")]
+    Private(String),
+}
+
+/// The rule for URLs, with exceptions.
+#[derive(Debug, Clone, Default)]
+pub struct UrlGuard {
+    allowed: Vec<String>,
+}
+
+impl UrlGuard {
+    /// A guard with exceptions: `host` or `host:port`; `*` allows every host.
+    pub fn allowing(allowed: impl IntoIterator<Item = String>) -> Self {
+        let tidy = |entry: String| entry.trim().trim_end_matches('/').to_ascii_lowercase();
+        Self {
+            allowed: allowed
+                .into_iter()
+                .map(tidy)
+                .filter(|entry| !entry.is_empty())
+                .collect(),
+        }
+    }
+
+    /// Checks a URL. Odd spellings of addresses (`0x7f.1`, `2130706433`) have been made plain
+    /// by the URL parser before.
+    ///
+    /// # Errors
+    /// Why it may not be called.
+    pub fn check(&self, url: &Url) -> Result<(), Refused> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(Refused::Scheme);
+        }
+        let host = url.host().ok_or(Refused::NoHost)?;
+        let private = match &host {
+            Host::Ipv4(address) => !is_public_v4(*address),
+            Host::Ipv6(address) => !is_public_v6(*address),
+            Host::Domain(name) => !is_public_name(name),
+        };
+        if private && !self.excepts(&host.to_string(), url.port_or_known_default()) {
+            return Err(Refused::Private(host.to_string()));
+        }
+        Ok(())
+    }
+
+    fn excepts(&self, host: &str, port: Option<u16>) -> bool {
+        let with_port = format!("{host}:{}", port.unwrap_or_default());
+        self.allowed
+            .iter()
+            .any(|entry| entry == "*" || entry == host || *entry == with_port)
+    }
+}
+
+/// Whether an address is one of the public Internet's.
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// By IANA's special-purpose registry for IPv4.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = matches!(
+        (a, b, c),
+        (0 | 10 | 127, _, _)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 168, _)
+            | (198, 18 | 19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+            | (224.., _, _)
+    );
+    !special
+}
+
+/// By IANA's special-purpose registry for IPv6; addresses that carry an IPv4 address are
+/// judged by that.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let s = address.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+    };
+    match s {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
+        // Only 2000::/3 has been given out.
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+fn is_public_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let local = ["localhost", "local", "internal", "home.arpa", "localdomain"];
+    let is_local = |suffix: &&str| name == **suffix || name.ends_with(&format!(".{suffix}"));
+    // A name without a dot is one of the local network.
+    name.contains('.') && !local.iter().any(|suffix| is_local(&suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(guard: &UrlGuard, url: &str, allowed: bool) {
+        let parsed = Url::parse(url).expect(url);
+        assert_eq!(guard.check(&parsed).is_ok(), allowed, "{url}");
+    }
+
+    #[test]
+    fn the_public_internet_may_be_called() {
+        for url in [
+            "https://example.com/x",
+            "http://8.8.8.8:80",
+            "https://[2606:4700::1111]/",
+        ] {
+            check(&UrlGuard::default(), url, true);
+        }
+    }
+
+    #[test]
+    fn private_places_may_not_however_they_are_spelled() {
+        for url in [
+            "http://localhost/",
+            "http://LOCALHOST./",
+            "http://a.localhost/",
+            "http://metadata.google.internal/",
+            "http://api.spin.internal/",
+            "http://printer/",
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://0x7f.1/",
+            "http://2130706433/",
+            "http://017700000001/",
+            "http://0/",
+            "http://10.1.2.3/",
+            "http://172.31.0.1/",
+            "http://192.168.0.1/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://100.64.0.1/",
+            "http://[::1]/",
+            "http://[::]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:a9fe:a9fe]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://[fd00::1]/",
+            "http://user:pass@127.0.0.1/",
+            "http://１２７.0.0.1/",
+            "ftp://example.com/",
+            "file:///etc/passwd",
+        ] {
+            check(&UrlGuard::default(), url, false);
+        }
+    }
+
+    #[test]
+    fn exceptions_are_by_host_and_port() {
+        let guard = UrlGuard::allowing(["127.0.0.1:8080".into(), "LocalHost".into(), " ".into()]);
+        check(&guard, "http://127.0.0.1:8080/", true);
+        check(&guard, "http://127.0.0.1:8081/", false);
+        check(&guard, "http://localhost:1/", true);
+        check(&guard, "ftp://localhost/", false);
+        check(&UrlGuard::allowing(["*".into()]), "http://10.0.0.1/", true);
+    }
+}

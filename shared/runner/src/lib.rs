@@ -1,0 +1,16 @@
+//! Drives one run of the engine behind ports for HTTP, time, randomness, secrets and live
+//! events. Futures need not be `Send`: guests run on one thread.
+
+mod attempt;
+mod drive;
+mod guard;
+mod live;
+mod ports;
+
+pub use drive::{Finished, Options, Start, resume, run};
+pub use guard::{Refused, UrlGuard};
+pub use live::Live;
+pub use ports::{
+    Body, Clock, Closed, Entropy, HttpPort, NoSecrets, NoSink, Ports, SecretError, SecretPort,
+    Sink, TransportError,
+};

@@ -1,0 +1,141 @@
+//! What the runner needs from its host.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::stream::LocalBoxStream;
+
+use crate::Live;
+
+/// A response body as it arrives.
+pub type Body = LocalBoxStream<'static, Result<Bytes, TransportError>>;
+
+/// A request that got no (whole) answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TransportError {
+    /// For people, without secrets.
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+}
+
+impl TransportError {
+    /// A failure of the network, which may pass.
+    pub fn network(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            retryable: true,
+        }
+    }
+
+    /// A refusal, which will not.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            retryable: false,
+        }
+    }
+}
+
+/// Sends HTTP requests. Must not follow redirects.
+#[allow(async_fn_in_trait)]
+pub trait HttpPort {
+    /// Sends a request and returns the head and the body of the answer. The runner enforces
+    /// `timeout_ms` for the whole attempt by dropping the future; it is given so that a host
+    /// can set its own limits alike.
+    ///
+    /// # Errors
+    /// When no head arrives.
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        timeout_ms: u64,
+    ) -> Result<http::Response<Body>, TransportError>;
+}
+
+/// The time.
+#[allow(async_fn_in_trait)]
+pub trait Clock {
+    /// Now, µs since the Unix epoch.
+    fn now_us(&self) -> i64;
+    /// Returns after that many µs.
+    async fn sleep(&self, us: u64);
+}
+
+/// Randomness.
+pub trait Entropy {
+    /// Fills the buffer with random bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Secrets could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("secrets cannot be read: {0}")]
+pub struct SecretError(pub String);
+
+/// The caller's secrets.
+#[allow(async_fn_in_trait)]
+pub trait SecretPort {
+    /// The values of these secrets; names that do not exist are left out.
+    ///
+    /// # Errors
+    /// When the vault cannot be reached.
+    async fn resolve(&self, names: &[String]) -> Result<BTreeMap<String, String>, SecretError>;
+}
+
+/// Nobody listens any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the listener has gone")]
+pub struct Closed;
+
+/// Where live events go.
+#[allow(async_fn_in_trait)]
+pub trait Sink {
+    /// Whether anybody listens; without, no events are made and models are not streamed.
+    fn wants_events(&self) -> bool;
+    /// Hands over one event. May wait for the listener, but not for ever.
+    ///
+    /// # Errors
+    /// When nobody listens any more: the run is cancelled.
+    async fn send(&self, event: Live) -> Result<(), Closed>;
+}
+
+/// No listener.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSink;
+
+impl Sink for NoSink {
+    fn wants_events(&self) -> bool {
+        false
+    }
+
+    async fn send(&self, _: Live) -> Result<(), Closed> {
+        Ok(())
+    }
+}
+
+/// No secrets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSecrets;
+
+impl SecretPort for NoSecrets {
+    async fn resolve(&self, _: &[String]) -> Result<BTreeMap<String, String>, SecretError> {
+        Ok(BTreeMap::new())
+    }
+}
+
+/// All ports of one run.
+#[derive(Debug)]
+pub struct Ports<'a, H, C, E, S, L> {
+    /// Outbound HTTP.
+    pub http: &'a H,
+    /// The time.
+    pub clock: &'a C,
+    /// Randomness.
+    pub entropy: &'a E,
+    /// Secrets.
+    pub secrets: &'a S,
+    /// Live events.
+    pub sink: &'a L,
+}
