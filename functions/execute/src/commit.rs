@@ -1,0 +1,126 @@
+//! Committing a run: state, log, trace, spans and usage in one transaction, before the answer.
+
+use crate::WorkflowsRun;
+use crate::model::{RunResult, Usage};
+use crate::start::Started;
+use nodeai_app::{Caller, clock, errors::log, errors::store_problem, spans};
+use nodeai_http::Problem;
+use nodeai_runner::Finished;
+use nodeai_telemetry::Status;
+use serde_json::{Value, json};
+
+/// Waits between the tries of a commit, ms: about nine seconds in all, so that a short outage loses no run.
+const BACKOFF_MS: [u64; 6] = [100, 300, 900, 1_500, 2_500, 4_000];
+
+/// Commits and gives the answer. Errors: 503 when the store stays away; the spans are then in the log.
+pub async fn commit(
+    caller: &Caller<WorkflowsRun>,
+    started: &Started,
+    finished: Finished,
+) -> Result<RunResult, Problem> {
+    caller.cx.own_trace.set(true);
+    let mut args = arguments(caller, started, &finished);
+    strip_nul(&mut args);
+    let mut waits = BACKOFF_MS.iter();
+    let stored = loop {
+        match caller.session.call::<Value>("run_commit", &args).await {
+            Ok(answer) => break Ok(answer),
+            Err(error) => match waits.next() {
+                Some(wait) if matches!(error, nodeai_store::Error::Unavailable(_)) => {
+                    caller.session.release();
+                    caller.cx.env().sleep_ms(*wait).await;
+                }
+                _ => break Err(error),
+            },
+        }
+    };
+    match stored {
+        Ok(answer) => {
+            if answer["outcome"] != "committed" && answer["outcome"] != "already" {
+                log("run_commit", &answer["outcome"].to_string());
+            }
+            Ok(result(caller, started, finished))
+        }
+        Err(error) => {
+            spans::write_to_log(caller.org_id(), &finished.spans);
+            Err(store_problem(error))
+        }
+    }
+}
+
+fn result(caller: &Caller<WorkflowsRun>, started: &Started, finished: Finished) -> RunResult {
+    let usage = finished.usage;
+    RunResult {
+        execution_id: started.execution_id.clone(),
+        trace_id: caller.cx.trace.trace_id.to_string(),
+        status: finished.status.as_str().to_owned(),
+        outputs: finished.outputs,
+        usage: Usage::new(usage.prompt_tokens, usage.completion_tokens, usage.cost_pusd),
+        error: finished.error.map(Into::into),
+    }
+}
+
+fn arguments(caller: &Caller<WorkflowsRun>, started: &Started, finished: &Finished) -> Value {
+    let usage = &finished.usage;
+    let duration_us = finished.finished_us - finished.started_us;
+    let ok = finished.error.is_none();
+    let trace_id = caller.cx.trace.trace_id;
+    let name = finished.spans.first().map_or("invoke_workflow", |root| root.name.as_str());
+    json!({
+        "execution": {
+            "id": started.execution_id, "org_id": caller.org_id(), "status": finished.status,
+            "outputs": finished.outputs, "error": finished.error, "finished_us": finished.finished_us,
+            "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens,
+            "cost_pusd": usage.cost_pusd,
+        },
+        "first_seq": 0,
+        "last_seq": finished.log.len().saturating_sub(1),
+        "events": finished.log,
+        "trace": {
+            "trace_id": trace_id, "name": name, "kind": "run",
+            "status": if ok { Status::Ok } else { Status::Error },
+            "start_us": finished.started_us, "duration_us": duration_us,
+            "execution_id": started.execution_id, "workflow_id": started.workflow_id,
+            "user_id": caller.session.user_id(), "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd, "error": finished.error,
+        },
+        "spans": finished.spans,
+        "usage": [{
+            "id": clock::new_id(), "at_us": finished.finished_us, "kind": "run", "route": caller.cx.pattern,
+            "workflow_id": started.workflow_id, "execution_id": started.execution_id, "trace_id": trace_id,
+            "duration_us": duration_us, "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd,
+        }],
+    })
+}
+
+/// PostgreSQL's jsonb cannot hold U+0000, and what models and servers answer may: it becomes U+FFFD.
+fn strip_nul(value: &mut Value) {
+    let mut stack = vec![value];
+    while let Some(value) = stack.pop() {
+        match value {
+            Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+            Value::Array(items) => stack.extend(items),
+            Value::Object(fields) => {
+                if fields.keys().any(|key| key.contains('\0')) {
+                    let old = std::mem::take(fields);
+                    fields.extend(old.into_iter().map(|(k, v)| (k.replace('\0', "\u{fffd}"), v)));
+                }
+                stack.extend(fields.values_mut());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_becomes_the_replacement_character_everywhere() {
+        let mut value = json!({"a\u{0}": ["x\u{0}y", {"b": "\u{0}"}], "c": 1});
+        strip_nul(&mut value);
+        assert_eq!(value, json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "c": 1}));
+    }
+}

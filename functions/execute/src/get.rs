@@ -1,0 +1,78 @@
+//! `GET /api/v1/workflows/execute/{id}`
+
+use crate::WorkflowsRead;
+use crate::model::{RunFailure, Stored, Usage};
+use nodeai_app::{Caller, PathId, clock};
+use nodeai_http::{Problem, reply::Json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A run.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Execution {
+    /// The run.
+    pub execution_id: String,
+    /// Its workflow, when it is a stored one.
+    pub workflow_id: Option<String>,
+    /// The workflow's version that ran.
+    pub workflow_version: Option<i64>,
+    /// Its trace.
+    pub trace_id: String,
+    /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
+    pub status: String,
+    /// `sync`, `stream` or `queued`.
+    pub mode: String,
+    /// What it was given.
+    pub inputs: Value,
+    /// What it gave.
+    pub outputs: Value,
+    /// Tokens and cost.
+    pub usage: Usage,
+    /// What failed.
+    pub error: Option<RunFailure>,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+}
+
+impl From<Stored> for Execution {
+    fn from(stored: Stored) -> Self {
+        let usage = Usage::new(stored.prompt_tokens, stored.completion_tokens, stored.cost_pusd);
+        Self {
+            execution_id: stored.id,
+            workflow_id: stored.workflow_id,
+            workflow_version: stored.workflow_version,
+            trace_id: stored.trace_id,
+            status: stored.status,
+            mode: stored.mode,
+            inputs: stored.inputs,
+            outputs: stored.outputs,
+            usage,
+            error: stored.error,
+            created_at: stored.created_us.map(clock::rfc3339),
+            started_at: stored.started_us.map(clock::rfc3339),
+            finished_at: stored.finished_us.map(clock::rfc3339),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Found {
+    execution: Stored,
+}
+
+/// One run.
+pub async fn handle(
+    caller: Caller<WorkflowsRead>,
+    PathId(id): PathId,
+) -> Result<Json<Execution>, Problem> {
+    let args = json!({"id": id, "org_id": caller.org_id()});
+    let found: Option<Found> = caller.call("run_get", &args).await?;
+    found
+        .map(|found| Json::ok(found.execution.into()))
+        .ok_or_else(|| Problem::not_found("there is no such run"))
+}

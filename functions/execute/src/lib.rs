@@ -1,0 +1,30 @@
+//! Runs: execute a workflow, watch it as it goes, read it back, cancel it.
+
+mod cancel;
+mod commit;
+mod get;
+mod list;
+mod model;
+mod plan;
+mod ports;
+mod run;
+mod start;
+mod stream;
+
+nodeai_app::scope! {
+    /// Run workflows, and cancel runs.
+    WorkflowsRun = "workflows:run";
+    /// Read runs.
+    WorkflowsRead = "workflows:read";
+}
+
+/// The area's routes.
+pub fn routes() -> nodeai_app::Routes {
+    nodeai_app::Routes::new("workflows/execute", "/api/v1/workflows/execute")
+        .post("/", "Run a workflow: wait for its end, or stream its events", run::handle)
+        .get("/", "Runs, newest first", list::handle)
+        .get("/{id}", "One run", get::handle)
+        .post("/{id}/cancel", "Cancel a run", cancel::handle)
+}
+
+nodeai_edge::serve!(routes);

@@ -1,0 +1,209 @@
+//! The application under test.
+
+use crate::process::{Running, binary, root};
+use crate::{Tenant, database, token};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
+
+/// Where the data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// Postgres over the host's pg interface.
+    Postgres,
+    /// Supabase's REST interface.
+    Supabase,
+}
+
+/// An application that answers.
+pub struct App {
+    /// Its URL.
+    pub url: String,
+    /// The owner's database URL; empty when the application was not started here.
+    pub database_url: String,
+    /// A key that may do everything, in the local user's organisation.
+    pub api_key: Option<String>,
+    /// The LLM provider's stand-in.
+    pub llm: llm_standin::StandIn,
+    jwt_secret: String,
+    issuer: Option<String>,
+    _host: Option<Running>,
+    _rest: Option<Running>,
+}
+
+/// How to start an application.
+pub struct Setup {
+    /// The storage.
+    pub backend: Backend,
+    /// Environment of the host beside the usual one.
+    pub env: Vec<(String, String)>,
+    /// Arguments of `nodeai up` beside the usual ones.
+    pub args: Vec<String>,
+}
+
+impl Setup {
+    /// The usual application on `backend`.
+    pub fn on(backend: Backend) -> Self {
+        Self {
+            backend,
+            env: Vec::new(),
+            args: Vec::new(),
+        }
+    }
+
+    /// Sets a variable of the application.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        let name = format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase());
+        self.env.push((name, value.to_owned()));
+        self
+    }
+
+    /// Starts it on a database of its own.
+    pub fn start(self) -> App {
+        if let Ok(url) = std::env::var("NODEAI_E2E_BASE_URL") {
+            return App::already_up(url);
+        }
+        let owner = migrations_tests::owner_config();
+        let name = format!("e2e_{}", uuid::Uuid::new_v4().simple());
+        database::execute(&database::url(&owner, "postgres"), &format!("CREATE DATABASE {name}"));
+        self.start_on(&database::url(&owner, &name))
+    }
+
+    /// Starts it on the database behind `url`.
+    pub fn start_on(self, url: &str) -> App {
+        let ready = ready_file();
+        let llm = llm_standin::StandIn::start();
+        let mut command = Command::new(binary("nodeai"));
+        command
+            .current_dir(root())
+            .args(["up", "--quiet", "--listen", "127.0.0.1:0", "--allow-private", "127.0.0.1"])
+            .args(["--database-url", url, "--ready-file"])
+            .arg(&ready)
+            .args(&self.args)
+            .envs(self.env.iter().cloned());
+        let (rest, issuer) = match self.backend {
+            Backend::Postgres => {
+                command.env("SPIN_VARIABLE_NODEAI_JWT_SECRET", JWT_SECRET);
+                (None, None)
+            }
+            Backend::Supabase => {
+                migrate(url);
+                let (rest, rest_url) = start_rest(url);
+                command.args(["--supabase-url", &rest_url]);
+                for (name, value) in [
+                    ("ANON_KEY", token::project_key("anon", JWT_SECRET)),
+                    ("SERVICE_KEY", token::project_key("service_role", JWT_SECRET)),
+                    ("JWT_SECRET", JWT_SECRET.to_owned()),
+                ] {
+                    command.env(format!("SPIN_VARIABLE_NODEAI_SUPABASE_{name}"), value);
+                }
+                (Some(rest), Some(format!("{rest_url}/auth/v1")))
+            }
+        };
+        let mut host = Running::start(command);
+        let told = wait_for(&ready, &mut host);
+        App {
+            url: told["url"].as_str().expect("a URL").trim_end_matches('/').to_owned(),
+            database_url: url.to_owned(),
+            api_key: told["api_key"].as_str().map(str::to_owned),
+            llm,
+            jwt_secret: JWT_SECRET.to_owned(),
+            issuer,
+            _host: Some(host),
+            _rest: rest,
+        }
+    }
+}
+
+impl App {
+    fn already_up(url: String) -> Self {
+        let secret = std::env::var("NODEAI_E2E_JWT_SECRET").expect("NODEAI_E2E_JWT_SECRET");
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            database_url: std::env::var("NODEAI_E2E_DATABASE_URL").unwrap_or_default(),
+            api_key: None,
+            llm: llm_standin::StandIn::start(),
+            jwt_secret: secret,
+            issuer: std::env::var("NODEAI_E2E_JWT_ISSUER").ok(),
+            _host: None,
+            _rest: None,
+        }
+    }
+
+    /// A new user, alone in an organisation.
+    pub fn tenant(&self) -> Tenant {
+        let user_id = uuid::Uuid::now_v7().to_string();
+        let token = token::user(&user_id, self.issuer.as_deref(), &self.jwt_secret);
+        Tenant::new(&self.url, user_id, token)
+    }
+
+    /// A caller with this credential.
+    pub fn with_credential(&self, credential: &str) -> Tenant {
+        Tenant::new(&self.url, String::new(), credential.to_owned())
+    }
+
+    /// Signs claims as the token issuer would.
+    pub fn sign(&self, mut claims: Value) -> String {
+        if let Some(issuer) = &self.issuer
+            && claims["iss"].is_null()
+        {
+            claims["iss"] = issuer.as_str().into();
+        }
+        token::sign(&claims, &self.jwt_secret)
+    }
+
+    /// Kills the host as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(host) = &mut self._host {
+            host.kill();
+        }
+    }
+}
+
+fn migrate(url: &str) {
+    let status = Command::new(binary("nodeai"))
+        .current_dir(root())
+        .args(["migrate", "apply", "--quiet", "--database-url", url])
+        .status()
+        .expect("nodeai migrate runs");
+    assert!(status.success(), "the migrations do not apply");
+}
+
+fn start_rest(url: &str) -> (Running, String) {
+    // PostgREST logs in as `authenticator` and becomes whoever the token says.
+    let authenticator = url.replacen("postgres@", "authenticator@", 1);
+    let keys = ["anon", "service_role"].map(|role| token::project_key(role, JWT_SECRET));
+    let mut command = Command::new(binary("postgrest-standin"));
+    command
+        .args(["127.0.0.1:0", &authenticator, JWT_SECRET, &keys.join(",")])
+        .stdout(Stdio::piped());
+    let mut rest = Running::start(command);
+    let mut line = String::new();
+    let stdout = rest.0.stdout.take().expect("stdout");
+    BufReader::new(stdout).read_line(&mut line).expect("its URL");
+    assert!(line.starts_with("http://"), "the REST server did not start");
+    (rest, line.trim().to_owned())
+}
+
+fn ready_file() -> PathBuf {
+    std::env::temp_dir().join(format!("nodeai-ready-{}.json", uuid::Uuid::new_v4()))
+}
+
+fn wait_for(ready: &PathBuf, host: &mut Running) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(900);
+    loop {
+        if let Ok(text) = std::fs::read_to_string(ready) {
+            let _ = std::fs::remove_file(ready);
+            return serde_json::from_str(&text).expect("the ready file is JSON");
+        }
+        if let Ok(Some(status)) = host.0.try_wait() {
+            panic!("the host ended with {status}");
+        }
+        assert!(Instant::now() < deadline, "the host does not come up");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}

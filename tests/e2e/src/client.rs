@@ -1,0 +1,142 @@
+//! Requests as a tenant, and their replies.
+
+use reqwest::Method;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+fn client() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| Client::builder().timeout(Duration::from_secs(60)).build().unwrap())
+}
+
+/// A caller.
+#[derive(Clone)]
+pub struct Tenant {
+    url: String,
+    /// The user, when it is known.
+    pub user_id: String,
+    /// What goes into `Authorization: Bearer`.
+    pub credential: String,
+}
+
+/// A reply that was read whole.
+#[derive(Debug)]
+pub struct Reply {
+    /// Status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+    /// The body as JSON; null when it is none.
+    pub json: Value,
+}
+
+impl Reply {
+    fn read(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.text().unwrap_or_default();
+        let json = serde_json::from_str(&text).unwrap_or_default();
+        Self {
+            status,
+            headers,
+            text,
+            json,
+        }
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Tenant {
+    /// A caller of the application at `url`.
+    pub fn new(url: &str, user_id: String, credential: String) -> Self {
+        Self {
+            url: url.to_owned(),
+            user_id,
+            credential,
+        }
+    }
+
+    /// Any request; the body is sent as it is.
+    pub fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+        let mut request = client()
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(&self.credential)
+            .body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Reply::read(request.send().expect("the application answers"))
+    }
+
+    fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        self.send(method, path, &all, body.to_string().into_bytes())
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], Vec::new())
+    }
+
+    /// POST of JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Reply {
+        self.json(Method::POST, path, &[], body)
+    }
+
+    /// POST of JSON with header fields.
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        self.json(Method::POST, path, headers, body)
+    }
+
+    /// PUT of JSON with header fields.
+    pub fn put_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        self.json(Method::PUT, path, headers, body)
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[], Vec::new())
+    }
+
+    /// Runs a definition with inputs.
+    pub fn run(&self, definition: &Value, inputs: Value) -> Reply {
+        self.post("/api/v1/workflows/execute", &json!({"definition": definition, "inputs": inputs}))
+    }
+
+    /// Runs with `stream: true` and collects the events as (name, data).
+    pub fn stream(&self, definition: &Value, inputs: Value) -> Vec<(String, Value)> {
+        let body = json!({"definition": definition, "inputs": inputs, "stream": true});
+        events(&self.post("/api/v1/workflows/execute", &body).text)
+    }
+
+    /// Stores a workflow and gives its id.
+    pub fn workflow(&self, name: &str, definition: &Value) -> String {
+        let reply = self.post("/api/v1/workflows", &json!({"name": name, "definition": definition}));
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        reply.json["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Reads server-sent events (WHATWG HTML, section 9.2), as far as this API uses them.
+pub fn events(text: &str) -> Vec<(String, Value)> {
+    let field = |block: &str, name: &str| {
+        let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.map(str::to_owned)
+    };
+    text.split("\n\n")
+        .filter_map(|block| {
+            let data = serde_json::from_str(&field(block, "data")?).ok()?;
+            Some((field(block, "event")?, data))
+        })
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! What the end-to-end tests stand on: the application on one of its storage backends, tenants, and requests.
+//!
+//! Without configuration everything is started here. With `NODEAI_E2E_BASE_URL` the suite runs against an application
+//! that is already up (such as stock Spin's `spin up`), whose `nodeai_jwt_secret` is `NODEAI_E2E_JWT_SECRET`.
+
+pub mod app;
+pub mod check;
+pub mod client;
+pub mod database;
+pub mod process;
+pub mod token;
+
+pub use app::{App, Backend};
+pub use check::{assert_problem, assert_status};
+pub use client::{Reply, Tenant};

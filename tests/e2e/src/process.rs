@@ -1,0 +1,72 @@
+//! Child processes of the tests: built once, ended with the test process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The binaries that the tests start, made by the profile that the tests were made with.
+pub fn binary(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let exe = std::env::current_exe().unwrap();
+        let folder = exe.ancestors().nth(2).unwrap().to_path_buf();
+        let status = Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["build", "--quiet", "-p", "nodeai-host", "-p", "postgrest-standin", "--bins"])
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the binaries do not build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// A child that is killed when this value goes, or when this process does.
+pub struct Running(pub Child);
+
+impl Running {
+    /// Starts `command`; `stdin` is held open, and the child of a dead parent is ended by the kernel.
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
+        die_with_parent(&mut command);
+        Self(command.spawn().expect("the child starts"))
+    }
+
+    /// SIGKILL, then waits.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SIGTERM first: the host then stops its embedded database in order.
+        let pid = self.0.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while std::time::Instant::now() < deadline {
+            if let Ok(Some(_)) = self.0.try_wait() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        self.kill();
+    }
+}
+
+fn die_with_parent(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: prctl is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            Ok(())
+        });
+    }
+}
