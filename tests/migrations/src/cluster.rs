@@ -30,7 +30,7 @@ fn start() -> Cluster {
     start_private()
 }
 
-/// Creates a cluster in a temporary directory, reachable by its socket alone.
+/// Creates a cluster in a temporary directory, reachable by its socket and, for other processes of a test, on loopback.
 fn start_private() -> Cluster {
     let bin = find_binaries();
     let user = unprivileged_user();
@@ -46,23 +46,24 @@ fn start_private() -> Cluster {
         .output()
         .expect("initdb runs");
     assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
-    let keeper = keep(&bin, &home, &data, user);
-    wait_until_ready(&bin, &home);
+    let port = free_port();
+    let keeper = keep(&bin, &home, &data, port, user);
+    wait_until_ready(&bin, &home, port);
     let mut config = Config::new();
-    config.host_path(&home).user("postgres");
+    config.host_path(&home).port(port).user("postgres");
     Cluster { config, _keeper: Some(keeper) }
 }
 
 /// Starts the server under a shell that waits for our end of its standard input, then stops the server and tidies up:
 /// so it goes even when this process is killed.
-fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child {
+fn keep(bin: &Path, home: &Path, data: &Path, port: u16, user: Option<(u32, u32)>) -> Child {
     const KEEPER: &str = r#"home=$1; shift; "$@" >"$home/log" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf "$home""#;
     command(Path::new("/bin/sh"), user)
         .args(["-c", KEEPER, "keeper"])
         .arg(home)
         .arg(bin.join("postgres"))
         .args(["-D", &data.to_string_lossy(), "-k", &home.to_string_lossy()])
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "timezone=UTC"])
+        .args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string(), "-c", "fsync=off", "-c", "max_connections=200", "-c", "timezone=UTC"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -70,14 +71,20 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
         .expect("postgres starts")
 }
 
-fn wait_until_ready(bin: &Path, home: &Path) {
-    let ready = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-t", "1"]).status();
+/// A port that is free now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn wait_until_ready(bin: &Path, home: &Path, port: u16) {
+    let ready = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-p", &port.to_string(), "-t", "1"]).status();
     let mut answered = ready.is_ok_and(|status| status.success());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !answered {
         assert!(std::time::Instant::now() < deadline, "postgres does not come up; see {}", home.display());
         std::thread::yield_now();
-        let again = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-t", "1"]).status();
+        let again = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-p", &port.to_string(), "-t", "1"]).status();
         answered = again.is_ok_and(|status| status.success());
     }
 }

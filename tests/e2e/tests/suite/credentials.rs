@@ -1,0 +1,55 @@
+//! Who gets in.
+
+use super::app;
+use e2e::{assert_problem, assert_status};
+use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn without_a_good_credential_nobody_gets_in() {
+    let app = app();
+    let bad = [
+        "",
+        "nonsense",
+        "nai_live_000000000000000000000000000000000000",
+        "a.b.c",
+        "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJzdWIiOiJ1In0.",
+    ];
+    for credential in bad {
+        let reply = app.with_credential(credential).get("/api/v1/workflows");
+        assert_problem(&reply, 401, "unauthenticated");
+        assert!(reply.header("www-authenticate").starts_with("Bearer"));
+    }
+}
+
+#[test]
+fn expired_and_foreign_tokens_are_told_apart() {
+    let app = app();
+    let user = uuid::Uuid::now_v7().to_string();
+    let expired = app.sign(json!({"sub": user, "aud": "authenticated", "role": "authenticated", "exp": now_s() - 60}));
+    let reply = app.with_credential(&expired).get("/api/v1/workflows");
+    assert_problem(&reply, 401, "credential-expired");
+    let anon = app.sign(json!({"sub": user, "aud": "anon", "exp": now_s() + 60}));
+    assert_problem(&app.with_credential(&anon).get("/api/v1/workflows"), 401, "unauthenticated");
+    let forged = e2e::token::user(&user, None, "another-secret-that-is-long-enough-too");
+    assert_problem(&app.with_credential(&forged).get("/api/v1/workflows"), 401, "unauthenticated");
+}
+
+#[test]
+fn an_api_key_gets_in_and_a_wrong_character_does_not() {
+    let Some(key) = app().api_key.clone() else {
+        // An application that was already up gives no key away.
+        assert!(std::env::var("NODEAI_E2E_BASE_URL").is_ok());
+        return;
+    };
+    let reply = app().with_credential(&key).get("/api/v1/workflows");
+    assert_status(&reply, 200);
+    assert!(reply.header("ratelimit-policy").contains("q="));
+    assert!(reply.header("ratelimit").contains("r="));
+    let wrong = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
+    assert_problem(&app().with_credential(&wrong).get("/api/v1/workflows"), 401, "unauthenticated");
+}

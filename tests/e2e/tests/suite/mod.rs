@@ -1,0 +1,22 @@
+//! The suite: compiled once per storage backend (`crate::BACKEND`).
+
+use e2e::App;
+use e2e::app::Setup;
+use std::sync::OnceLock;
+
+mod bad_input;
+mod credentials;
+mod documents;
+mod idempotency;
+mod nodes;
+mod runs;
+mod streams;
+mod system;
+mod tenants;
+mod traces;
+
+/// The application that the tests of this backend share; each test brings tenants of its own.
+pub fn app() -> &'static App {
+    static APP: OnceLock<App> = OnceLock::new();
+    APP.get_or_init(|| Setup::on(crate::BACKEND).start())
+}
