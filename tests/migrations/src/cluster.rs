@@ -24,8 +24,13 @@ pub fn owner_config() -> Config {
 
 fn start() -> Cluster {
     if let Ok(url) = std::env::var("NODEAI_TEST_DATABASE_URL") {
-        let config = url.parse().expect("NODEAI_TEST_DATABASE_URL is a database URL");
-        return Cluster { config, _keeper: None };
+        let config = url
+            .parse()
+            .expect("NODEAI_TEST_DATABASE_URL is a database URL");
+        return Cluster {
+            config,
+            _keeper: None,
+        };
     }
     start_private()
 }
@@ -41,16 +46,33 @@ fn start_private() -> Cluster {
     }
     let data = home.join("data");
     let initdb = command(&bin.join("initdb"), user)
-        .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
+        .args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "-D",
+        ])
         .arg(&data)
         .output()
         .expect("initdb runs");
-    assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
+    assert!(
+        initdb.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&initdb.stderr)
+    );
     let keeper = keep(&bin, &home, &data, user);
     wait_until_ready(&bin, &home);
     let mut config = Config::new();
     config.host_path(&home).user("postgres");
-    Cluster { config, _keeper: Some(keeper) }
+    Cluster {
+        config,
+        _keeper: Some(keeper),
+    }
 }
 
 /// Starts the server under a shell that waits for our end of its standard input, then stops the server and tidies up:
@@ -62,7 +84,16 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
         .arg(home)
         .arg(bin.join("postgres"))
         .args(["-D", &data.to_string_lossy(), "-k", &home.to_string_lossy()])
-        .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "timezone=UTC"])
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "timezone=UTC",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -71,13 +102,27 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
 }
 
 fn wait_until_ready(bin: &Path, home: &Path) {
-    let ready = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-t", "1"]).status();
+    let ready = Command::new(bin.join("pg_isready"))
+        .arg("-q")
+        .arg("-h")
+        .arg(home)
+        .args(["-t", "1"])
+        .status();
     let mut answered = ready.is_ok_and(|status| status.success());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !answered {
-        assert!(std::time::Instant::now() < deadline, "postgres does not come up; see {}", home.display());
+        assert!(
+            std::time::Instant::now() < deadline,
+            "postgres does not come up; see {}",
+            home.display()
+        );
         std::thread::yield_now();
-        let again = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-t", "1"]).status();
+        let again = Command::new(bin.join("pg_isready"))
+            .arg("-q")
+            .arg("-h")
+            .arg(home)
+            .args(["-t", "1"])
+            .status();
         answered = again.is_ok_and(|status| status.success());
     }
 }
@@ -99,11 +144,15 @@ fn unprivileged_user() -> Option<(u32, u32)> {
     }
     let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
     let find = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         let mut fields = line.split(':').skip(2).map(str::parse::<u32>);
         Some((fields.next()?.ok()?, fields.next()?.ok()?))
     };
-    find("postgres").or_else(|| find("nobody")).or(Some((65534, 65534)))
+    find("postgres")
+        .or_else(|| find("nobody"))
+        .or(Some((65534, 65534)))
 }
 
 /// The newest server binaries: `NODEAI_PG_BIN`, Debian's places, or beside `postgres` on the path.
@@ -111,17 +160,24 @@ fn find_binaries() -> PathBuf {
     if let Some(named) = std::env::var_os("NODEAI_PG_BIN") {
         return named.into();
     }
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let newest = debian
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, bin)| bin.join("initdb").exists())
         .max();
     let on_path = || {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).find(|dir| dir.join("initdb").exists())
     };
-    newest
-        .map(|(_, bin)| bin)
-        .or_else(on_path)
-        .expect("no PostgreSQL server found: install one, or set NODEAI_PG_BIN or NODEAI_TEST_DATABASE_URL")
+    newest.map(|(_, bin)| bin).or_else(on_path).expect(
+        "no PostgreSQL server found: install one, or set NODEAI_PG_BIN or NODEAI_TEST_DATABASE_URL",
+    )
 }
