@@ -6,8 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use tokio_postgres::Config;
+use tokio_postgres::{Config, NoTls};
 
 /// Holds the private cluster's keeper; its standard input closing is what stops the cluster.
 struct Cluster {
@@ -66,9 +67,9 @@ fn start_private() -> Cluster {
         String::from_utf8_lossy(&initdb.stderr)
     );
     let keeper = keep(&bin, &home, &data, user);
-    wait_until_ready(&bin, &home);
     let mut config = Config::new();
     config.host_path(&home).user("postgres");
+    wait_until_ready(&config, &home);
     Cluster {
         config,
         _keeper: Some(keeper),
@@ -101,30 +102,31 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
         .expect("postgres starts")
 }
 
-fn wait_until_ready(bin: &Path, home: &Path) {
-    let ready = Command::new(bin.join("pg_isready"))
-        .arg("-q")
-        .arg("-h")
-        .arg(home)
-        .args(["-t", "1"])
-        .status();
-    let mut answered = ready.is_ok_and(|status| status.success());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !answered {
+/// Asks until the server answers; a refused connection is the only sign of "not yet" that every build gives.
+fn wait_until_ready(config: &Config, home: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !answers(config) {
         assert!(
-            std::time::Instant::now() < deadline,
+            Instant::now() < deadline,
             "postgres does not come up; see {}",
             home.display()
         );
         std::thread::yield_now();
-        let again = Command::new(bin.join("pg_isready"))
-            .arg("-q")
-            .arg("-h")
-            .arg(home)
-            .args(["-t", "1"])
-            .status();
-        answered = again.is_ok_and(|status| status.success());
     }
+}
+
+fn answers(config: &Config) -> bool {
+    let mut config = config.clone();
+    config.dbname("postgres");
+    // On a thread of its own: the caller may be inside a runtime.
+    let attempt = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let connected = runtime.expect("a runtime").block_on(config.connect(NoTls));
+        connected.is_ok()
+    });
+    attempt.join().unwrap_or(false)
 }
 
 fn command(program: &Path, user: Option<(u32, u32)>) -> Command {

@@ -222,3 +222,19 @@ async fn a_user_is_refused_in_an_organisation_of_others() {
         "not_a_member"
     );
 }
+
+#[tokio::test]
+async fn health_answers_before_admission_and_says_who_is_logged_in() {
+    let db = Database::fresh().await;
+    let session = db.session().await;
+    let row = session
+        .client()
+        .query_one("SELECT nodeai.health()", &[])
+        .await;
+    let health: Value = row.expect("an answer").get(0);
+    assert_eq!(
+        (&health["ok"], &health["is_superuser"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(health["session_user"], "nodeai_app");
+}

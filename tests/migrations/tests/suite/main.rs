@@ -5,6 +5,7 @@ mod catalog;
 mod foreign_owner;
 mod plans;
 mod runs;
+mod secrets;
 mod shares;
 mod tenancy;
 mod traces;
