@@ -20,7 +20,6 @@ CREATE INDEX workflows_org_idx ON public.workflows (org_id, id DESC) WHERE delet
 CREATE INDEX workflows_updated_idx ON public.workflows (org_id, updated_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE INDEX workflows_name_idx ON public.workflows (org_id, lower(name), id) WHERE deleted_at IS NULL;
 CREATE INDEX workflows_folder_idx ON public.workflows (org_id, folder) WHERE folder IS NOT NULL AND deleted_at IS NULL;
-CREATE INDEX workflows_tags_idx ON public.workflows USING gin (tags);
 CREATE INDEX workflows_deleted_idx ON public.workflows (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Every save is a version; `number` equals the workflow's `version` of that save.

@@ -63,8 +63,8 @@ END
 $$;
 
 -- Inserts the spans of one OTLP document (owner only). The organisation is the attribute `nodeai.org_id` of the
--- resource or the span, else the one that already has the trace; without either a span is skipped, and so is one
--- that is there. Returns {"inserted","skipped"}.
+-- resource or the span, else the only one that already has the trace; without either a span is skipped, and so is
+-- one that is there. Returns {"inserted","skipped"}.
 CREATE FUNCTION nodeai.replay_spans(otlp jsonb) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
@@ -77,7 +77,8 @@ BEGIN
     SELECT coalesce(
         (nodeai.otlp_attributes(r #> '{resource,attributes}') ->> 'nodeai.org_id')::uuid,
         (x.span #>> '{attributes,nodeai.org_id}')::uuid,
-        (SELECT d.org_id FROM public.trace_days d WHERE d.trace_id = x.span ->> 'trace_id' LIMIT 1)) AS org,
+        (SELECT min(d.org_id::text)::uuid FROM public.trace_days d WHERE d.trace_id = x.span ->> 'trace_id'
+         HAVING count(DISTINCT d.org_id) = 1)) AS org,
       jsonb_agg(x.span) AS spans
     FROM jsonb_array_elements(otlp -> 'resourceSpans') r
     CROSS JOIN LATERAL jsonb_array_elements(coalesce(r -> 'scopeSpans', '[]')) sc

@@ -6,8 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-use tokio_postgres::Config;
+use tokio_postgres::{Config, NoTls};
 
 /// Holds the private cluster's keeper; its standard input closing is what stops the cluster.
 struct Cluster {
@@ -24,13 +25,18 @@ pub fn owner_config() -> Config {
 
 fn start() -> Cluster {
     if let Ok(url) = std::env::var("NODEAI_TEST_DATABASE_URL") {
-        let config = url.parse().expect("NODEAI_TEST_DATABASE_URL is a database URL");
-        return Cluster { config, _keeper: None };
+        let config = url
+            .parse()
+            .expect("NODEAI_TEST_DATABASE_URL is a database URL");
+        return Cluster {
+            config,
+            _keeper: None,
+        };
     }
     start_private()
 }
 
-/// Creates a cluster in a temporary directory, reachable by its socket and, for other processes of a test, on loopback.
+/// Creates a cluster in a temporary directory, reachable by its socket alone.
 fn start_private() -> Cluster {
     let bin = find_binaries();
     let user = unprivileged_user();
@@ -41,29 +47,54 @@ fn start_private() -> Cluster {
     }
     let data = home.join("data");
     let initdb = command(&bin.join("initdb"), user)
-        .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
+        .args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "-D",
+        ])
         .arg(&data)
         .output()
         .expect("initdb runs");
-    assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
-    let port = free_port();
-    let keeper = keep(&bin, &home, &data, port, user);
-    wait_until_ready(&bin, &home, port);
+    assert!(
+        initdb.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&initdb.stderr)
+    );
+    let keeper = keep(&bin, &home, &data, user);
     let mut config = Config::new();
-    config.host_path(&home).port(port).user("postgres");
-    Cluster { config, _keeper: Some(keeper) }
+    config.host_path(&home).user("postgres");
+    wait_until_ready(&config, &home);
+    Cluster {
+        config,
+        _keeper: Some(keeper),
+    }
 }
 
 /// Starts the server under a shell that waits for our end of its standard input, then stops the server and tidies up:
 /// so it goes even when this process is killed.
-fn keep(bin: &Path, home: &Path, data: &Path, port: u16, user: Option<(u32, u32)>) -> Child {
+fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child {
     const KEEPER: &str = r#"home=$1; shift; "$@" >"$home/log" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf "$home""#;
     command(Path::new("/bin/sh"), user)
         .args(["-c", KEEPER, "keeper"])
         .arg(home)
         .arg(bin.join("postgres"))
         .args(["-D", &data.to_string_lossy(), "-k", &home.to_string_lossy()])
-        .args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string(), "-c", "fsync=off", "-c", "max_connections=200", "-c", "timezone=UTC"])
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "timezone=UTC",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -71,22 +102,31 @@ fn keep(bin: &Path, home: &Path, data: &Path, port: u16, user: Option<(u32, u32)
         .expect("postgres starts")
 }
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// Asks until the server answers; a refused connection is the only sign of "not yet" that every build gives.
+fn wait_until_ready(config: &Config, home: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !answers(config) {
+        assert!(
+            Instant::now() < deadline,
+            "postgres does not come up; see {}",
+            home.display()
+        );
+        std::thread::yield_now();
+    }
 }
 
-fn wait_until_ready(bin: &Path, home: &Path, port: u16) {
-    let ready = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-p", &port.to_string(), "-t", "1"]).status();
-    let mut answered = ready.is_ok_and(|status| status.success());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !answered {
-        assert!(std::time::Instant::now() < deadline, "postgres does not come up; see {}", home.display());
-        std::thread::yield_now();
-        let again = Command::new(bin.join("pg_isready")).arg("-q").arg("-h").arg(home).args(["-p", &port.to_string(), "-t", "1"]).status();
-        answered = again.is_ok_and(|status| status.success());
-    }
+fn answers(config: &Config) -> bool {
+    let mut config = config.clone();
+    config.dbname("postgres");
+    // On a thread of its own: the caller may be inside a runtime.
+    let attempt = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let connected = runtime.expect("a runtime").block_on(config.connect(NoTls));
+        connected.is_ok()
+    });
+    attempt.join().unwrap_or(false)
 }
 
 fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
@@ -106,11 +146,15 @@ fn unprivileged_user() -> Option<(u32, u32)> {
     }
     let users = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
     let find = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         let mut fields = line.split(':').skip(2).map(str::parse::<u32>);
         Some((fields.next()?.ok()?, fields.next()?.ok()?))
     };
-    find("postgres").or_else(|| find("nobody")).or(Some((65534, 65534)))
+    find("postgres")
+        .or_else(|| find("nobody"))
+        .or(Some((65534, 65534)))
 }
 
 /// The newest server binaries: `NODEAI_PG_BIN`, Debian's places, or beside `postgres` on the path.
@@ -118,17 +162,24 @@ fn find_binaries() -> PathBuf {
     if let Some(named) = std::env::var_os("NODEAI_PG_BIN") {
         return named.into();
     }
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let newest = debian
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, bin)| bin.join("initdb").exists())
         .max();
     let on_path = || {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).find(|dir| dir.join("initdb").exists())
     };
-    newest
-        .map(|(_, bin)| bin)
-        .or_else(on_path)
-        .expect("no PostgreSQL server found: install one, or set NODEAI_PG_BIN or NODEAI_TEST_DATABASE_URL")
+    newest.map(|(_, bin)| bin).or_else(on_path).expect(
+        "no PostgreSQL server found: install one, or set NODEAI_PG_BIN or NODEAI_TEST_DATABASE_URL",
+    )
 }

@@ -31,7 +31,10 @@ impl Database {
         let name = next_name();
         let owner = connect(&owner_config(), "postgres").await;
         let sql = format!("CREATE DATABASE {name} {options}");
-        owner.batch_execute(&sql).await.expect("the database is created");
+        owner
+            .batch_execute(&sql)
+            .await
+            .expect("the database is created");
         Self { name }
     }
 
@@ -48,7 +51,10 @@ impl Database {
     /// A connection as the functions have it, before admission.
     pub async fn session(&self) -> Session {
         let client = self.owner().await;
-        client.batch_execute("SET SESSION AUTHORIZATION nodeai_app").await.expect("nodeai_app exists");
+        client
+            .batch_execute("SET SESSION AUTHORIZATION nodeai_app")
+            .await
+            .expect("nodeai_app exists");
         Session::new(client)
     }
 
@@ -101,7 +107,9 @@ pub(crate) async fn connect(config: &Config, database: &str) -> Client {
 /// When one fails, with its name.
 pub(crate) async fn migrate(client: &Client) {
     for (name, text) in migrations() {
-        let result = client.batch_execute(&format!("BEGIN;\n{text}\nCOMMIT;")).await;
+        let result = client
+            .batch_execute(&format!("BEGIN;\n{text}\nCOMMIT;"))
+            .await;
         result.unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }
 }
@@ -118,7 +126,10 @@ fn build_template() -> String {
     let created = name.clone();
     run_apart(async move {
         let owner = connect(&owner_config(), "postgres").await;
-        owner.batch_execute(&format!("CREATE DATABASE {created}")).await.expect("the template is created");
+        owner
+            .batch_execute(&format!("CREATE DATABASE {created}"))
+            .await
+            .expect("the template is created");
         migrate(&connect(&owner_config(), &created).await).await;
     });
     name
@@ -132,7 +143,9 @@ fn next_name() -> String {
 /// Runs a future on a runtime and a thread of its own, and waits.
 fn run_apart(work: impl Future<Output = ()> + Send + 'static) {
     let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         runtime.expect("a runtime").block_on(work);
     });
     if thread.join().is_err() && !std::thread::panicking() {

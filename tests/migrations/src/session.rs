@@ -38,14 +38,19 @@ impl Tenant {
             "scopes": ["*"], "name": name,
         });
         let owner = db.owner().await;
-        owner.query_one("SELECT nodeai.bootstrap_local($1)", &[&row]).await.expect("a tenant");
+        owner
+            .query_one("SELECT nodeai.bootstrap_local($1)", &[&row])
+            .await
+            .expect("a tenant");
         tenant
     }
 
     /// A session that this tenant's key has been admitted to.
     pub async fn session(&self, db: &Database) -> Session {
         let session = db.session().await;
-        let principal = session.admit(json!({"kind": "api_key", "key_hash": self.key_hash, "cost": 1})).await;
+        let principal = session
+            .admit(json!({"kind": "api_key", "key_hash": self.key_hash, "cost": 1}))
+            .await;
         assert_eq!(principal["outcome"], "ok", "{principal}");
         session
     }
@@ -54,7 +59,9 @@ impl Tenant {
     pub async fn session_in(&self, db: &Database, org: &str) -> Session {
         let session = db.session().await;
         let claims = json!({"sub": self.user});
-        let principal = session.admit(json!({"kind": "jwt", "claims": claims, "org_id": org})).await;
+        let principal = session
+            .admit(json!({"kind": "jwt", "claims": claims, "org_id": org}))
+            .await;
         assert_eq!(principal["outcome"], "ok", "{principal}");
         session
     }
@@ -96,14 +103,20 @@ impl Session {
 
     /// Calls `public.<function>(argument)`.
     pub async fn call(&self, function: &str, argument: Value) -> Value {
-        self.try_call(function, argument).await.unwrap_or_else(|error| panic!("{function}: {error:?}"))
+        self.try_call(function, argument)
+            .await
+            .unwrap_or_else(|error| panic!("{function}: {error:?}"))
     }
 
     /// The same where an error is expected.
     ///
     /// # Errors
     /// What the database answered.
-    pub async fn try_call(&self, function: &str, argument: Value) -> Result<Value, tokio_postgres::Error> {
+    pub async fn try_call(
+        &self,
+        function: &str,
+        argument: Value,
+    ) -> Result<Value, tokio_postgres::Error> {
         let sql = format!("SELECT public.{function}($1)");
         let row = self.client.query_one(&sql, &[&argument]).await?;
         Ok(row.get::<_, Option<Value>>(0).unwrap_or(Value::Null))
@@ -111,7 +124,11 @@ impl Session {
 
     /// The first column of the first row.
     pub async fn count(&self, sql: &str) -> i64 {
-        let row = self.client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let row = self
+            .client
+            .query_one(sql, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         row.get(0)
     }
 
@@ -120,6 +137,9 @@ impl Session {
     /// # Errors
     /// The SQLSTATE.
     pub async fn touch(&self, sql: &str) -> Result<u64, SqlState> {
-        self.client.execute(sql, &[]).await.map_err(|error| error.code().cloned().expect("an answer of the database"))
+        self.client
+            .execute(sql, &[])
+            .await
+            .map_err(|error| error.code().cloned().expect("an answer of the database"))
     }
 }

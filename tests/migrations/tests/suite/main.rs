@@ -1,3 +1,12 @@
 //! The schema's promises, one module each, in one binary.
 
 mod admission;
+mod catalog;
+mod foreign_owner;
+mod plans;
+mod runs;
+mod secrets;
+mod shares;
+mod tenancy;
+mod traces;
+mod writes;

@@ -1,0 +1,206 @@
+//! Spans and partitions: flushed twice stored once, replayed from the log, moved and dropped by the day.
+
+use migrations_tests::{Database, id};
+use serde_json::{Value, json};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+/// 2026-11-24T23:59:59.5Z and half a second more: the next day.
+const LATE_US: i64 = 1_795_564_799_500_000;
+
+fn span(number: u8, start_us: i64) -> Value {
+    json!({"trace_id": TRACE, "span_id": format!("{number:016x}"), "name": format!("span {number}"), "status": "ok",
+           "start_us": start_us, "end_us": start_us + 1000})
+}
+
+#[tokio::test]
+async fn a_retried_flush_changes_nothing() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let batch = json!({"spans": [span(1, LATE_US), span(2, LATE_US)]});
+    assert_eq!(
+        session.call("spans_flush", batch.clone()).await,
+        json!({"inserted": 2, "skipped": 0})
+    );
+    let before = session.call("trace_tree", json!({"trace_id": TRACE})).await;
+    assert_eq!(
+        session.call("spans_flush", batch).await,
+        json!({"inserted": 0, "skipped": 2})
+    );
+    assert_eq!(
+        session.call("trace_tree", json!({"trace_id": TRACE})).await,
+        before
+    );
+    assert_eq!(before["trace"]["span_count"], 2);
+    session
+        .call("spans_flush", json!({"spans": [span(3, LATE_US)]}))
+        .await;
+    let after = session.call("trace_tree", json!({"trace_id": TRACE})).await;
+    assert_eq!(after["trace"]["span_count"], 3);
+}
+
+#[tokio::test]
+async fn a_trace_over_midnight_is_one_tree() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    session
+        .call(
+            "spans_flush",
+            json!({"spans": [span(1, LATE_US), span(2, LATE_US + 600_000)]}),
+        )
+        .await;
+    assert_eq!(
+        session
+            .count("SELECT count(DISTINCT day) FROM public.spans")
+            .await,
+        2
+    );
+    let tree = session.call("trace_tree", json!({"trace_id": TRACE})).await;
+    let names: Vec<_> = tree["spans"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|span| span["name"].clone())
+        .collect();
+    assert_eq!(names, ["span 1", "span 2"]);
+}
+
+#[tokio::test]
+async fn two_tenants_may_share_a_trace_id_and_not_its_spans() {
+    let db = Database::fresh().await;
+    let (a, b) = (
+        db.tenant("a").await.session(&db).await,
+        db.tenant("b").await.session(&db).await,
+    );
+    a.call("spans_flush", json!({"spans": [span(1, LATE_US)]}))
+        .await;
+    assert_eq!(
+        b.call("trace_tree", json!({"trace_id": TRACE})).await,
+        Value::Null
+    );
+    b.call(
+        "spans_flush",
+        json!({"spans": [span(1, LATE_US), span(2, LATE_US)]}),
+    )
+    .await;
+    let tree = a.call("trace_tree", json!({"trace_id": TRACE})).await;
+    assert_eq!(tree["spans"].as_array().map(Vec::len), Some(1));
+}
+
+/// One resource with one span, as the log keeps it: 64-bit numbers as texts.
+fn otlp(org: Option<&str>) -> Value {
+    let attribute = |key: &str, value: Value| json!({"key": key, "value": value});
+    let resource: Vec<_> = org
+        .map(|org| attribute("nodeai.org_id", json!({"stringValue": org})))
+        .into_iter()
+        .collect();
+    json!({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [{"spans": [{
+        "traceId": TRACE, "spanId": "00f067aa0ba902b7", "parentSpanId": "", "name": "chat m", "kind": 3,
+        "startTimeUnixNano": (LATE_US * 1000).to_string(), "endTimeUnixNano": (LATE_US * 1000 + 2_500_000).to_string(),
+        "attributes": [
+            attribute("gen_ai.request.model", json!({"stringValue": "m"})),
+            attribute("gen_ai.usage.input_tokens", json!({"intValue": "12"})),
+            attribute("nodeai.cost_pusd", json!({"intValue": "9007199254740993"})),
+            attribute("list", json!({"arrayValue": {"values": [{"boolValue": true}, {"doubleValue": 0.5}]}})),
+        ],
+        "events": [{"timeUnixNano": (LATE_US * 1000).to_string(), "name": "e", "attributes": []}],
+        "status": {"code": 2, "message": "no"},
+    }]}]}]})
+}
+
+#[tokio::test]
+async fn the_log_brings_spans_back_once_and_whole() {
+    let db = Database::fresh().await;
+    let tenant = db.tenant("a").await;
+    let owner = db.owner().await;
+    let replay = async |document: Value| -> Value {
+        owner
+            .query_one("SELECT nodeai.replay_spans($1)", &[&document])
+            .await
+            .expect("counts")
+            .get(0)
+    };
+    assert_eq!(
+        replay(otlp(None)).await,
+        json!({"inserted": 0, "skipped": 1}),
+        "nobody's span"
+    );
+    assert_eq!(
+        replay(otlp(Some(&id()))).await,
+        json!({"inserted": 0, "skipped": 1}),
+        "no such organisation"
+    );
+    assert_eq!(
+        replay(otlp(Some(&tenant.org))).await,
+        json!({"inserted": 1, "skipped": 0})
+    );
+    assert_eq!(
+        replay(otlp(Some(&tenant.org))).await,
+        json!({"inserted": 0, "skipped": 1})
+    );
+    assert_eq!(
+        replay(otlp(None)).await,
+        json!({"inserted": 0, "skipped": 1}),
+        "its trace is known by now"
+    );
+    let tree = tenant
+        .session(&db)
+        .await
+        .call("trace_tree", json!({"trace_id": TRACE}))
+        .await;
+    let span = &tree["spans"][0];
+    assert_eq!(span["kind"], "client");
+    assert_eq!(
+        (&span["status"], &span["status_message"]),
+        (&json!("error"), &json!("no"))
+    );
+    assert_eq!(
+        (&span["start_us"], &span["duration_us"]),
+        (&json!(LATE_US), &json!(2500))
+    );
+    assert_eq!(
+        (&span["model"], &span["prompt_tokens"]),
+        (&json!("m"), &json!(12))
+    );
+    assert_eq!(
+        span["cost_pusd"],
+        json!(9_007_199_254_740_993_i64),
+        "int64 beyond what a double holds"
+    );
+    assert_eq!(span["attributes"], json!({"list": [true, 0.5]}));
+    assert_eq!(span["events"][0]["at_us"], json!(LATE_US));
+}
+
+#[tokio::test]
+async fn rows_of_a_day_without_partition_move_into_it_and_go_with_it() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let far = LATE_US + 400 * 86_400_000_000;
+    session
+        .call("spans_flush", json!({"spans": [span(1, far)]}))
+        .await;
+    let owner = db.owner().await;
+    let place = async || -> String {
+        owner
+            .query_one("SELECT tableoid::regclass::text FROM public.spans", &[])
+            .await
+            .expect("a span")
+            .get(0)
+    };
+    assert_eq!(place().await, "spans_default");
+    owner
+        .batch_execute("SELECT nodeai.add_partitions('2027-12-28', '2027-12-30')")
+        .await
+        .expect("partitions");
+    assert_eq!(place().await, "spans_20271229");
+    assert_eq!(session.count("SELECT count(*) FROM public.spans").await, 1);
+    let dropped = owner
+        .query_one("SELECT nodeai.drop_partitions('2027-12-30')", &[])
+        .await
+        .expect("a count");
+    assert!(dropped.get::<_, i32>(0) > 3);
+    assert_eq!(session.count("SELECT count(*) FROM public.spans").await, 0);
+    assert_eq!(
+        session.call("trace_tree", json!({"trace_id": TRACE})).await,
+        Value::Null
+    );
+}
