@@ -104,6 +104,7 @@ impl Default for Client {
     fn default() -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
             .build();
         Self(client.expect("a client"))
     }
