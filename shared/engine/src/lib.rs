@@ -5,6 +5,7 @@
 mod decide;
 mod document;
 mod fault;
+mod filters;
 mod graph;
 mod log;
 mod nodes;

@@ -80,7 +80,7 @@ impl Templates {
             }
             _ => minijinja::escape_formatter(out, state, value),
         });
-        env.add_filter("fromjson", from_json);
+        crate::filters::add_to(&mut env);
         Self { env }
     }
 
@@ -188,14 +188,6 @@ fn to_json(value: &Jinja) -> Result<Value, TemplateError> {
         return Ok(Value::String(String::from_utf8_lossy(bytes).into_owned()));
     }
     serde_json::to_value(value).map_err(|error| TemplateError(format!("not a JSON value: {error}")))
-}
-
-fn from_json(text: &str) -> Result<Jinja, minijinja::Error> {
-    let parsed: Value = serde_json::from_str(text).map_err(|error| {
-        let message = format!("fromjson: {error}");
-        minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message)
-    })?;
-    Ok(jinja(parsed))
 }
 
 fn as_engine_error(error: TemplateError) -> minijinja::Error {

@@ -212,6 +212,8 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                 }
             };
             match next {
+                // The attempt ended because nobody listens: the run is cancelled, not failed.
+                _ if self.shared.closed.get() => {}
                 Some(done) => self.report(done).await,
                 // Nothing at work and no end: the engine would have to be wrong.
                 None => self.cancel(CancelReason::Shutdown).await,

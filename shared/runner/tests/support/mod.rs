@@ -1,0 +1,197 @@
+//! Native ports for the runner's tests: reqwest, the tokio clock, a counter for randomness.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use llm_standin::StandIn;
+use nodeai_engine::{CancelReason, Compiled, compile};
+use nodeai_runner::{
+    Body, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports, SecretError,
+    SecretPort, Sink, Start, TransportError, UrlGuard,
+};
+use nodeai_telemetry::TraceContext;
+use serde_json::Value;
+
+/// Everything a test run needs.
+pub struct App {
+    pub standin: StandIn,
+    pub http: Client,
+    pub secrets: Vault,
+    pub events: Events,
+    pub options: Options,
+}
+
+impl App {
+    pub fn start() -> Self {
+        let options = Options {
+            guard: UrlGuard::allowing(["127.0.0.1".to_owned()]),
+            ..Options::default()
+        };
+        Self {
+            standin: StandIn::start().expect("a free port"),
+            http: Client::default(),
+            secrets: Vault::default(),
+            events: Events::default(),
+            options,
+        }
+    }
+
+    /// Runs a document to its end.
+    pub fn run(&self, document: &Value, inputs: Value) -> Finished {
+        self.run_until(document, inputs, futures::future::pending())
+    }
+
+    pub fn run_until(
+        &self,
+        document: &Value,
+        inputs: Value,
+        cancel: impl Future<Output = CancelReason>,
+    ) -> Finished {
+        let plan = plan(document);
+        let inputs = plan.check_inputs(inputs).expect("valid inputs");
+        let start = Start {
+            execution_id: "run-1".into(),
+            name: "test".into(),
+            inputs,
+            trace: TraceContext::root([7; 24]),
+        };
+        let counter = Counter(Cell::new(0));
+        let ports = self.ports(&counter);
+        block_on(nodeai_runner::run(
+            plan,
+            start,
+            self.options.clone(),
+            &ports,
+            cancel,
+        ))
+    }
+
+    pub fn ports<'a>(
+        &'a self,
+        counter: &'a Counter,
+    ) -> Ports<'a, Client, Tokio, Counter, Vault, Events> {
+        Ports {
+            http: &self.http,
+            clock: &Tokio,
+            entropy: counter,
+            secrets: &self.secrets,
+            sink: &self.events,
+        }
+    }
+}
+
+pub fn plan(document: &Value) -> Arc<Compiled> {
+    match compile(document) {
+        Ok(plan) => Arc::new(plan),
+        Err(faults) => panic!("{faults:#?}"),
+    }
+}
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+pub struct Client(reqwest::Client);
+
+impl Default for Client {
+    fn default() -> Self {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build();
+        Self(client.expect("a client"))
+    }
+}
+
+impl HttpPort for Client {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        _: u64,
+    ) -> Result<http::Response<Body>, TransportError> {
+        let network =
+            |error: reqwest::Error| TransportError::network(error.without_url().to_string());
+        let request = reqwest::Request::try_from(request).map_err(network)?;
+        let response = self.0.execute(request).await.map_err(network)?;
+        let mut head = http::Response::builder().status(response.status());
+        if let Some(headers) = head.headers_mut() {
+            headers.clone_from(response.headers());
+        }
+        let body: Body = response
+            .bytes_stream()
+            .map(move |chunk| chunk.map_err(network))
+            .boxed_local();
+        head.body(body)
+            .map_err(|error| TransportError::network(error.to_string()))
+    }
+}
+
+pub struct Tokio;
+
+impl Clock for Tokio {
+    fn now_us(&self) -> i64 {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970");
+        now.as_micros() as i64
+    }
+
+    async fn sleep(&self, us: u64) {
+        tokio::time::sleep(Duration::from_micros(us)).await;
+    }
+}
+
+pub struct Counter(pub Cell<u8>);
+
+impl Entropy for Counter {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0.set(self.0.get().wrapping_add(1));
+            *byte = self.0.get();
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Vault(pub BTreeMap<String, String>);
+
+impl SecretPort for Vault {
+    async fn resolve(&self, names: &[String]) -> Result<BTreeMap<String, String>, SecretError> {
+        let found = names
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.0.get(name)?.clone())));
+        Ok(found.collect())
+    }
+}
+
+/// Keeps live events; closes after `most` of them.
+#[derive(Default)]
+pub struct Events {
+    pub listens: bool,
+    pub most: Option<usize>,
+    pub seen: RefCell<Vec<Live>>,
+}
+
+impl Sink for Events {
+    fn wants_events(&self) -> bool {
+        self.listens
+    }
+
+    async fn send(&self, event: Live) -> Result<(), Closed> {
+        if self
+            .most
+            .is_some_and(|most| self.seen.borrow().len() >= most)
+        {
+            return Err(Closed);
+        }
+        self.seen.borrow_mut().push(event);
+        Ok(())
+    }
+}

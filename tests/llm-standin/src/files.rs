@@ -1,0 +1,223 @@
+//! OpenAI: files and fine-tuning jobs. A job is `running` when first asked for after its
+//! creation and `succeeded` from then on.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::plan::bad_request;
+
+/// A stored file.
+#[derive(Clone)]
+pub(crate) struct File {
+    id: String,
+    purpose: String,
+    name: String,
+    content: Bytes,
+}
+
+/// A fine-tuning job.
+#[derive(Clone)]
+pub(crate) struct Job {
+    id: String,
+    model: String,
+    training_file: String,
+    status: &'static str,
+}
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/v1/files", post(upload).get(list_files))
+        .route("/v1/files/{id}", get(file).delete(delete_file))
+        .route("/v1/files/{id}/content", get(content))
+        .route("/v1/fine_tuning/jobs", post(create).get(list_jobs))
+        .route("/v1/fine_tuning/jobs/{id}", get(job))
+        .route("/v1/fine_tuning/jobs/{id}/events", get(events))
+        .route("/v1/fine_tuning/jobs/{id}/cancel", post(cancel))
+}
+
+fn file_json(file: &File) -> Value {
+    json!({
+        "id": file.id, "object": "file", "bytes": file.content.len(), "created_at": 1_700_000_000,
+        "filename": file.name, "purpose": file.purpose, "status": "processed",
+    })
+}
+
+fn job_json(job: &Job) -> Value {
+    let done = job.status == "succeeded";
+    json!({
+        "id": job.id, "object": "fine_tuning.job", "created_at": 1_700_000_000, "model": job.model,
+        "training_file": job.training_file, "status": job.status, "error": null,
+        "fine_tuned_model": done.then(|| format!("ft:{}:stand-in::{}", job.model, job.id)),
+        "trained_tokens": done.then_some(1_000),
+    })
+}
+
+fn list(data: Vec<Value>) -> Json<Value> {
+    Json(json!({"object": "list", "data": data, "has_more": false}))
+}
+
+fn not_found() -> Response {
+    let body = json!({"error": {"message": "No such object", "type": "invalid_request_error", "code": null}});
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// Reads a multipart body by its boundary lines.
+async fn upload(
+    State(shared): State<Shared>,
+    headers: axum::http::HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, Response> {
+    let kind = headers
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    let boundary = kind
+        .split("boundary=")
+        .nth(1)
+        .map(|b| b.trim_matches('"').to_owned());
+    let boundary = boundary.ok_or_else(|| bad_request("expected multipart/form-data"))?;
+    let text = String::from_utf8_lossy(&body);
+    let (mut purpose, mut name, mut content) = (String::new(), String::new(), None);
+    for part in text.split(&format!("--{boundary}")) {
+        let Some((head, value)) = part.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let value = value.strip_suffix("\r\n").unwrap_or(value);
+        if head.contains("name=\"purpose\"") {
+            value.clone_into(&mut purpose);
+        } else if head.contains("name=\"file\"") {
+            let file_name = head
+                .split("filename=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            file_name.unwrap_or("file").clone_into(&mut name);
+            content = Some(Bytes::from(value.to_owned()));
+        }
+    }
+    let content = content.ok_or_else(|| bad_request("'file' is a required property"))?;
+    let file = File {
+        id: shared.id("file"),
+        purpose,
+        name,
+        content,
+    };
+    let answer = file_json(&file);
+    shared.lock().files.push(file);
+    Ok(Json(answer))
+}
+
+async fn list_files(State(shared): State<Shared>) -> Json<Value> {
+    list(shared.lock().files.iter().map(file_json).collect())
+}
+
+fn find_file(shared: &Shared, id: &str) -> Result<File, Response> {
+    shared
+        .lock()
+        .files
+        .iter()
+        .find(|file| file.id == id)
+        .cloned()
+        .ok_or_else(not_found)
+}
+
+async fn file(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Response> {
+    find_file(&shared, &id).map(|file| Json(file_json(&file)))
+}
+
+async fn content(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Bytes, Response> {
+    find_file(&shared, &id).map(|file| file.content)
+}
+
+async fn delete_file(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Response> {
+    find_file(&shared, &id)?;
+    shared.lock().files.retain(|file| file.id != id);
+    Ok(Json(json!({"id": id, "object": "file", "deleted": true})))
+}
+
+async fn create(
+    State(shared): State<Shared>,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, Response> {
+    let model = body["model"]
+        .as_str()
+        .ok_or_else(|| bad_request("you must provide a model parameter"))?;
+    let training_file = body["training_file"].as_str().unwrap_or_default();
+    if find_file(&shared, training_file).is_err() {
+        return Err(bad_request("invalid training_file"));
+    }
+    let job = Job {
+        id: shared.id("ftjob"),
+        model: model.to_owned(),
+        training_file: training_file.to_owned(),
+        status: "validating_files",
+    };
+    let answer = job_json(&job);
+    shared.lock().jobs.push(job);
+    Ok(Json(answer))
+}
+
+async fn list_jobs(State(shared): State<Shared>) -> Json<Value> {
+    list(shared.lock().jobs.iter().rev().map(job_json).collect())
+}
+
+async fn job(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Response> {
+    change(&shared, &id, |status| match status {
+        "validating_files" => "running",
+        "running" => "succeeded",
+        other => other,
+    })
+}
+
+async fn cancel(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Response> {
+    change(&shared, &id, |_| "cancelled")
+}
+
+fn change(
+    shared: &Shared,
+    id: &str,
+    next: fn(&'static str) -> &'static str,
+) -> Result<Json<Value>, Response> {
+    let mut inner = shared.lock();
+    let job = inner
+        .jobs
+        .iter_mut()
+        .find(|job| job.id == id)
+        .ok_or_else(not_found)?;
+    job.status = next(job.status);
+    Ok(Json(job_json(job)))
+}
+
+async fn events(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Response> {
+    let inner = shared.lock();
+    let job = inner
+        .jobs
+        .iter()
+        .find(|job| job.id == id)
+        .ok_or_else(not_found)?;
+    let message = format!("The job is {}", job.status);
+    Ok(list(vec![json!({
+        "object": "fine_tuning.job.event", "id": format!("{id}-event"), "created_at": 1_700_000_000,
+        "level": "info", "message": message, "type": "message",
+    })]))
+}

@@ -1,0 +1,90 @@
+//! A small web site for HTTP nodes: JSON, echo, any status, redirects, a slow and a big answer.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use crate::Shared;
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/web/page", get(page))
+        .route("/web/people", get(people))
+        .route("/web/echo", any(echo))
+        .route("/web/status/{status}", any(status))
+        .route("/web/redirect/{left}", any(redirect))
+        .route("/web/away", any(away))
+        .route("/web/slow/{ms}", any(slow))
+        .route("/web/big/{bytes}", get(big))
+}
+
+async fn page() -> Html<&'static str> {
+    Html(
+        "<html><head><title>Stand-in</title></head><body><h1>Hello</h1><p>A page to summarise.</p></body></html>",
+    )
+}
+
+async fn people(Query(query): Query<Map<String, Value>>) -> Json<Value> {
+    let email = query
+        .get("email")
+        .and_then(Value::as_str)
+        .unwrap_or("ada@example.com");
+    let company = email.split('@').nth(1).unwrap_or("example.com");
+    Json(json!({"email": email, "name": "Ada Lovelace", "company": company, "employees": 42}))
+}
+
+async fn echo(
+    method: Method,
+    Query(query): Query<Map<String, Value>>,
+    headers: HeaderMap,
+    body: String,
+) -> Json<Value> {
+    let headers: Map<String, Value> = headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes())
+                    .into_owned()
+                    .into(),
+            )
+        })
+        .collect();
+    Json(json!({"method": method.as_str(), "query": query, "headers": headers, "body": body}))
+}
+
+/// A queued behaviour comes first: its status, or 200.
+async fn status(State(shared): State<Shared>, Path(status): Path<u16>) -> StatusCode {
+    let queued = shared.lock().script.pop_front();
+    let status = queued.map_or(status, |behaviour| behaviour.status.unwrap_or(200));
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+async fn redirect(Path(left): Path<u32>) -> Redirect {
+    match left {
+        0 => Redirect::to("/web/echo"),
+        left => Redirect::to(&format!("/web/redirect/{}", left - 1)),
+    }
+}
+
+/// Redirects to wherever `to` says.
+async fn away(Query(query): Query<Map<String, Value>>) -> Response {
+    match query.get("to").and_then(Value::as_str) {
+        Some(to) => Redirect::temporary(to).into_response(),
+        None => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+async fn slow(Path(ms): Path<u64>) -> &'static str {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    "done"
+}
+
+async fn big(Path(bytes): Path<usize>) -> String {
+    "x".repeat(bytes.min(64 * 1024 * 1024))
+}
