@@ -55,7 +55,11 @@ fn result(caller: &Caller<WorkflowsRun>, started: &Started, finished: Finished) 
         trace_id: caller.cx.trace.trace_id.to_string(),
         status: finished.status.as_str().to_owned(),
         outputs: finished.outputs,
-        usage: Usage::new(usage.prompt_tokens, usage.completion_tokens, usage.cost_pusd),
+        usage: Usage::new(
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cost_pusd,
+        ),
         error: finished.error.map(Into::into),
     }
 }
@@ -65,7 +69,10 @@ fn arguments(caller: &Caller<WorkflowsRun>, started: &Started, finished: &Finish
     let duration_us = finished.finished_us - finished.started_us;
     let ok = finished.error.is_none();
     let trace_id = caller.cx.trace.trace_id;
-    let name = finished.spans.first().map_or("invoke_workflow", |root| root.name.as_str());
+    let name = finished
+        .spans
+        .first()
+        .map_or("invoke_workflow", |root| root.name.as_str());
     json!({
         "execution": {
             "id": started.execution_id, "org_id": caller.org_id(), "status": finished.status,
@@ -104,7 +111,10 @@ fn strip_nul(value: &mut Value) {
             Value::Object(fields) => {
                 if fields.keys().any(|key| key.contains('\0')) {
                     let old = std::mem::take(fields);
-                    fields.extend(old.into_iter().map(|(k, v)| (k.replace('\0', "\u{fffd}"), v)));
+                    fields.extend(
+                        old.into_iter()
+                            .map(|(k, v)| (k.replace('\0', "\u{fffd}"), v)),
+                    );
                 }
                 stack.extend(fields.values_mut());
             }
@@ -121,6 +131,9 @@ mod tests {
     fn nul_becomes_the_replacement_character_everywhere() {
         let mut value = json!({"a\u{0}": ["x\u{0}y", {"b": "\u{0}"}], "c": 1});
         strip_nul(&mut value);
-        assert_eq!(value, json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "c": 1}));
+        assert_eq!(
+            value,
+            json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "c": 1})
+        );
     }
 }

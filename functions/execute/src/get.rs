@@ -41,7 +41,11 @@ pub struct Execution {
 
 impl From<Stored> for Execution {
     fn from(stored: Stored) -> Self {
-        let usage = Usage::new(stored.prompt_tokens, stored.completion_tokens, stored.cost_pusd);
+        let usage = Usage::new(
+            stored.prompt_tokens,
+            stored.completion_tokens,
+            stored.cost_pusd,
+        );
         Self {
             execution_id: stored.id,
             workflow_id: stored.workflow_id,

@@ -21,7 +21,11 @@ nodeai_app::scope! {
 /// The area's routes.
 pub fn routes() -> nodeai_app::Routes {
     nodeai_app::Routes::new("workflows/execute", "/api/v1/workflows/execute")
-        .post("/", "Run a workflow: wait for its end, or stream its events", run::handle)
+        .post(
+            "/",
+            "Run a workflow: wait for its end, or stream its events",
+            run::handle,
+        )
         .get("/", "Runs, newest first", list::handle)
         .get("/{id}", "One run", get::handle)
         .post("/{id}/cancel", "Cancel a run", cancel::handle)

@@ -10,8 +10,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const COLUMNS: &[Column] = &[
-    col::id, col::workflow_id, col::workflow_version, col::trace_id, col::status, col::mode, col::error,
-    col::prompt_tokens, col::completion_tokens, col::cost_pusd, col::created_at, col::finished_at,
+    col::id,
+    col::workflow_id,
+    col::workflow_version,
+    col::trace_id,
+    col::status,
+    col::mode,
+    col::error,
+    col::prompt_tokens,
+    col::completion_tokens,
+    col::cost_pusd,
+    col::created_at,
+    col::finished_at,
 ];
 
 /// Filters and paging.
@@ -111,11 +121,19 @@ pub async fn handle(
 ) -> Result<Json<Page<ExecutionBrief>>, Problem> {
     let limit = checked_limit(query.limit)?;
     let after: Option<Keyset> = query.cursor.as_deref().map(decode_cursor).transpose()?;
-    let workflow = query.workflow_id.map(|id| match uuid::Uuid::parse_str(&id) {
-        Ok(id) => Ok(Filter::Eq(col::workflow_id, id.to_string())),
-        Err(_) => Err(Problem::fields(vec![FieldError::parameter("workflow_id", "format", "must be a UUID")])),
-    });
-    let status = query.status.map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
+    let workflow = query
+        .workflow_id
+        .map(|id| match uuid::Uuid::parse_str(&id) {
+            Ok(id) => Ok(Filter::Eq(col::workflow_id, id.to_string())),
+            Err(_) => Err(Problem::fields(vec![FieldError::parameter(
+                "workflow_id",
+                "format",
+                "must be a UUID",
+            )])),
+        });
+    let status = query
+        .status
+        .map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
     let select = Select::from(col::TABLE, COLUMNS)
         .filter_if(workflow.transpose()?)
         .filter_if(status)

@@ -30,15 +30,30 @@ pub struct RunRequest {
 impl Check for RunRequest {
     fn check(&self, c: &mut Checker) {
         let one = self.workflow_id.is_some() != self.definition.is_some();
-        c.require(one, "/workflow_id", "one_of", "give either workflow_id or definition");
+        c.require(
+            one,
+            "/workflow_id",
+            "one_of",
+            "give either workflow_id or definition",
+        );
         if let Some(id) = &self.workflow_id {
             let uuid = uuid::Uuid::parse_str(id).is_ok();
             c.require(uuid, "/workflow_id", "format", "must be a UUID");
         }
-        let version = self.version.is_none_or(|v| v >= 1 && self.workflow_id.is_some());
-        c.require(version, "/version", "range", "goes with workflow_id and starts at 1");
+        let version = self
+            .version
+            .is_none_or(|v| v >= 1 && self.workflow_id.is_some());
+        c.require(
+            version,
+            "/version",
+            "range",
+            "goes with workflow_id and starts at 1",
+        );
         if let Some(definition) = &self.definition {
-            for fault in nodeai_engine::validate(definition).err().unwrap_or_default() {
+            for fault in nodeai_engine::validate(definition)
+                .err()
+                .unwrap_or_default()
+            {
                 let pointer = format!("/definition{}", fault.pointer);
                 c.report(FieldError::body(pointer, &fault.code, fault.message));
             }

@@ -26,6 +26,12 @@ pub fn plan(definition: &Value, inputs: Map<String, Value>) -> Result<Plan, Prob
 }
 
 fn problem(faults: Vec<Fault>, prefix: &str) -> Problem {
-    let field = |fault: Fault| FieldError::body(format!("{prefix}{}", fault.pointer), &fault.code, fault.message);
+    let field = |fault: Fault| {
+        FieldError::body(
+            format!("{prefix}{}", fault.pointer),
+            &fault.code,
+            fault.message,
+        )
+    };
     Problem::fields(faults.into_iter().map(field).collect())
 }

@@ -23,7 +23,8 @@ impl HttpPort for Outbound {
         self.0.release();
         let response = http_client::send(request).await.map_err(transport_error)?;
         let (parts, body) = response.into_parts();
-        let chunks = BodyDataStream::new(body).map_err(|code| transport_error(http_client::send_error(code)));
+        let chunks = BodyDataStream::new(body)
+            .map_err(|code| transport_error(http_client::send_error(code)));
         Ok(http::Response::from_parts(parts, chunks.boxed_local()))
     }
 }

@@ -23,9 +23,15 @@ impl IntoReply for Reply {
     }
 
     fn describe(op: &mut Describe) {
-        op.json_response::<RunResult>("200", "The run has ended (also when it failed); with stream, text/event-stream");
+        op.json_response::<RunResult>(
+            "200",
+            "The run has ended (also when it failed); with stream, text/event-stream",
+        );
         op.problem("404", "There is no such workflow");
-        op.problem("409", "The first request with this Idempotency-Key is still running");
+        op.problem(
+            "409",
+            "The first request with this Idempotency-Key is still running",
+        );
     }
 }
 
@@ -101,7 +107,12 @@ async fn timeout_ms(caller: &Caller<WorkflowsRun>, limit: Limit) -> u64 {
 }
 
 async fn guard(caller: &Caller<WorkflowsRun>) -> UrlGuard {
-    let allowed = caller.cx.env().get("nodeai_allow_private_hosts").await.unwrap_or_default();
+    let allowed = caller
+        .cx
+        .env()
+        .get("nodeai_allow_private_hosts")
+        .await
+        .unwrap_or_default();
     UrlGuard::allowing(allowed.split(',').map(str::to_owned))
 }
 

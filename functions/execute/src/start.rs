@@ -49,7 +49,9 @@ pub async fn start(caller: &Caller<WorkflowsRun>, request: RunRequest) -> Result
     let execution_id = clock::new_id();
     // A definition in the request is judged before anything is written.
     let ad_hoc = request.definition.as_ref();
-    let ready = ad_hoc.map(|d| plan(d, request.inputs.clone())).transpose()?;
+    let ready = ad_hoc
+        .map(|d| plan(d, request.inputs.clone()))
+        .transpose()?;
     let args = json!({
         "execution": {
             "id": execution_id, "org_id": caller.org_id(), "workflow_id": request.workflow_id,

@@ -7,12 +7,12 @@ use crate::run::{Limit, drive};
 use crate::start::Started;
 use bytes::Bytes;
 use futures::channel::mpsc::{Sender, channel};
+use futures::lock::Mutex;
 use futures::{SinkExt, StreamExt, stream};
 use nodeai_app::Caller;
 use nodeai_http::Problem;
 use nodeai_http::reply::{Response, event_stream, sse_event};
 use nodeai_runner::{Closed, Live, Sink};
-use futures::lock::Mutex;
 use std::cell::Cell;
 
 /// Events that may wait for the client: few, so that a slow reader slows the run and a lost one is noticed.
@@ -63,7 +63,10 @@ impl Events {
         let mut sender = self.sender.lock().await;
         let id = self.id.get();
         self.id.set(id + 1);
-        sender.send(sse_event(name, id, data)).await.map_err(|_| Closed)
+        sender
+            .send(sse_event(name, id, data))
+            .await
+            .map_err(|_| Closed)
     }
 
     /// The client may have gone; the run is committed all the same.

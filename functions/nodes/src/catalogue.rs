@@ -8,7 +8,10 @@ use serde_json::Value;
 
 fn specs() -> Vec<Value> {
     let specs = nodeai_engine::catalogue();
-    specs.iter().filter_map(|spec| serde_json::to_value(spec).ok()).collect()
+    specs
+        .iter()
+        .filter_map(|spec| serde_json::to_value(spec).ok())
+        .collect()
 }
 
 /// All types on one page: the catalogue is part of the build and small.

@@ -7,8 +7,16 @@ mod openapi;
 pub fn routes() -> nodeai_app::Routes {
     nodeai_app::Routes::new("system", "")
         .get("/healthz", "Whether the process answers", health::live)
-        .get("/readyz", "Whether requests can be served: storage and schema", health::ready)
-        .get("/api/v1/openapi.json", "This API as OpenAPI 3.1", openapi::handle)
+        .get(
+            "/readyz",
+            "Whether requests can be served: storage and schema",
+            health::ready,
+        )
+        .get(
+            "/api/v1/openapi.json",
+            "This API as OpenAPI 3.1",
+            openapi::handle,
+        )
 }
 
 nodeai_edge::serve!(routes);

@@ -26,7 +26,11 @@ struct Stored {
 
 /// One call reads trace and spans.
 pub async fn handle(caller: Caller<TracesRead>) -> Result<Json<TraceTree>, Problem> {
-    let wanted = caller.cx.parameter("trace_id").unwrap_or_default().to_ascii_lowercase();
+    let wanted = caller
+        .cx
+        .parameter("trace_id")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let missing = || Problem::not_found("there is no such trace");
     if wanted.len() != 32 || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(missing());
@@ -55,7 +59,10 @@ fn with_money(mut fields: Map<String, Value>) -> Map<String, Value> {
 /// Links spans to their parents. Iterative: a trace may be deep, and ingested ones may even hold a cycle.
 fn tree(spans: Vec<Map<String, Value>>) -> Vec<SpanNode> {
     let id_of = |span: &Map<String, Value>, field: &str| {
-        span.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        span.get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let order: Vec<String> = spans.iter().map(|span| id_of(span, "span_id")).collect();
     let known: HashSet<&String> = order.iter().collect();
@@ -68,13 +75,23 @@ fn tree(spans: Vec<Map<String, Value>>) -> Vec<SpanNode> {
         let chain = std::iter::successors(parent.get(id), |p| parent.get(*p));
         chain.take(order.len() + 1).count()
     };
-    let mut by_depth: Vec<(usize, String)> = order.iter().map(|id| (depth(id), id.clone())).collect();
+    let mut by_depth: Vec<(usize, String)> =
+        order.iter().map(|id| (depth(id), id.clone())).collect();
     by_depth.sort_by(|a, b| b.0.cmp(&a.0));
     let mut nodes: HashMap<String, SpanNode> = spans
         .into_iter()
-        .map(|span| (id_of(&span, "span_id"), SpanNode { span: with_money(span), children: Vec::new() }))
+        .map(|span| {
+            (
+                id_of(&span, "span_id"),
+                SpanNode {
+                    span: with_money(span),
+                    children: Vec::new(),
+                },
+            )
+        })
         .collect();
-    let position: HashMap<&String, usize> = order.iter().enumerate().map(|(i, id)| (id, i)).collect();
+    let position: HashMap<&String, usize> =
+        order.iter().enumerate().map(|(i, id)| (id, i)).collect();
     for (depth, id) in by_depth {
         // A chain longer than the trace is a cycle: its members stay roots.
         if depth > order.len() {
@@ -98,7 +115,11 @@ fn sort(root: &mut SpanNode, position: &HashMap<&String, usize>) {
     let mut stack = vec![root];
     while let Some(node) = stack.pop() {
         node.children.sort_by_key(|child| {
-            let id = child.span.get("span_id").and_then(Value::as_str).unwrap_or_default();
+            let id = child
+                .span
+                .get("span_id")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             position.get(&id.to_owned()).copied()
         });
         stack.extend(node.children.iter_mut());
@@ -119,7 +140,11 @@ mod tests {
             .iter()
             .map(|n| match n.children.is_empty() {
                 true => n.span["span_id"].as_str().unwrap().to_owned(),
-                false => format!("{}({})", n.span["span_id"].as_str().unwrap(), shape(&n.children)),
+                false => format!(
+                    "{}({})",
+                    n.span["span_id"].as_str().unwrap(),
+                    shape(&n.children)
+                ),
             })
             .collect();
         parts.join(" ")
@@ -127,7 +152,13 @@ mod tests {
 
     #[test]
     fn spans_hang_under_their_parents_in_order() {
-        let spans = vec![span("a", ""), span("b", "a"), span("c", "a"), span("d", "c"), span("e", "a")];
+        let spans = vec![
+            span("a", ""),
+            span("b", "a"),
+            span("c", "a"),
+            span("d", "c"),
+            span("e", "a"),
+        ];
         assert_eq!(shape(&tree(spans)), "a(b c(d) e)");
     }
 

@@ -57,8 +57,12 @@ pub enum Status {
 
 impl ListQuery {
     fn filters(self) -> Result<Vec<Filter>, Problem> {
-        let kind = self.kind.map(|k| Filter::Eq(col::kind, format!("{k:?}").to_lowercase()));
-        let status = self.status.map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
+        let kind = self
+            .kind
+            .map(|k| Filter::Eq(col::kind, format!("{k:?}").to_lowercase()));
+        let status = self
+            .status
+            .map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
         let workflow = checked(self.workflow_id, "workflow_id", is_uuid)?;
         let execution = checked(self.execution_id, "execution_id", is_uuid)?;
         let from = checked(self.from, "from", is_time)?;
@@ -82,7 +86,8 @@ fn checked(
 ) -> Result<Option<String>, Problem> {
     match value {
         Some(text) if !holds(&text) => {
-            let error = nodeai_http::FieldError::parameter(name, "format", "does not have the right form");
+            let error =
+                nodeai_http::FieldError::parameter(name, "format", "does not have the right form");
             Err(Problem::fields(vec![error]))
         }
         value => Ok(value),
@@ -106,7 +111,12 @@ pub async fn handle(
     let after: Option<Keyset> = query.cursor.as_deref().map(decode_cursor).transpose()?;
     let mut select = Select::from(col::TABLE, COLUMNS);
     select.filters = query.filters()?;
-    let select = select.page(col::started_at, col::trace_id, after.map(|k| (k.at, k.id)), limit + 1);
+    let select = select.page(
+        col::started_at,
+        col::trace_id,
+        after.map(|k| (k.at, k.id)),
+        limit + 1,
+    );
     let rows: Vec<Row> = caller.select(select).await?;
     let traces = rows.into_iter().map(Trace::from).collect();
     let position = |trace: &Trace| Keyset {

@@ -7,8 +7,19 @@ use serde_json::Value;
 
 /// Columns of a trace.
 pub const COLUMNS: &[Column] = &[
-    col::trace_id, col::name, col::kind, col::status, col::started_at, col::duration_us, col::execution_id,
-    col::workflow_id, col::user_id, col::span_count, col::prompt_tokens, col::completion_tokens, col::cost_pusd,
+    col::trace_id,
+    col::name,
+    col::kind,
+    col::status,
+    col::started_at,
+    col::duration_us,
+    col::execution_id,
+    col::workflow_id,
+    col::user_id,
+    col::span_count,
+    col::prompt_tokens,
+    col::completion_tokens,
+    col::cost_pusd,
     col::error,
 ];
 

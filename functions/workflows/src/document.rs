@@ -5,5 +5,7 @@ use serde_json::Value;
 
 /// All faults; none when the definition can run.
 pub fn faults(definition: &Value) -> Vec<Fault> {
-    nodeai_engine::validate(definition).err().unwrap_or_default()
+    nodeai_engine::validate(definition)
+        .err()
+        .unwrap_or_default()
 }

@@ -21,7 +21,11 @@ pub fn routes() -> nodeai_app::Routes {
     nodeai_app::Routes::new("workflows", "/api/v1/workflows")
         .get("/", "Workflows, newest first", list::handle)
         .post("/", "Create a workflow", create::handle)
-        .post("/validate", "Check a definition without storing it", validate::handle)
+        .post(
+            "/validate",
+            "Check a definition without storing it",
+            validate::handle,
+        )
         .get("/{id}", "One workflow", get::handle)
         .put("/{id}", "Replace a workflow: a new version", update::handle)
         .delete("/{id}", "Delete a workflow", remove::handle)

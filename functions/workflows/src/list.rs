@@ -34,7 +34,12 @@ pub async fn handle(
         .filter(Filter::IsNull(col::deleted_at))
         .filter_if(query.name.map(|text| Filter::ContainsText(col::name, text)))
         .filter_if(query.tag.map(|tag| Filter::HasElement(col::tags, tag)))
-        .page(col::created_at, col::id, after.map(|k| (k.at, k.id)), limit + 1);
+        .page(
+            col::created_at,
+            col::id,
+            after.map(|k| (k.at, k.id)),
+            limit + 1,
+        );
     let rows: Vec<WorkflowBrief> = caller.select(select).await?;
     let position = |row: &WorkflowBrief| Keyset {
         at: row.created_at.clone(),

@@ -8,13 +8,27 @@ use serde_json::Value;
 
 /// Columns of a whole workflow.
 pub const ALL: &[Column] = &[
-    col::id, col::name, col::description, col::definition, col::version, col::tags, col::created_by,
-    col::created_at, col::updated_at,
+    col::id,
+    col::name,
+    col::description,
+    col::definition,
+    col::version,
+    col::tags,
+    col::created_by,
+    col::created_at,
+    col::updated_at,
 ];
 
 /// Columns of a list entry.
 pub const BRIEF: &[Column] = &[
-    col::id, col::name, col::description, col::version, col::tags, col::created_by, col::created_at, col::updated_at,
+    col::id,
+    col::name,
+    col::description,
+    col::version,
+    col::tags,
+    col::created_by,
+    col::created_at,
+    col::updated_at,
 ];
 
 /// A workflow.
@@ -85,9 +99,19 @@ pub struct WorkflowInput {
 impl Check for WorkflowInput {
     fn check(&self, c: &mut Checker) {
         c.length(&self.name, 1, 200, "/name");
-        c.length(self.description.as_deref().unwrap_or(""), 0, 10_000, "/description");
+        c.length(
+            self.description.as_deref().unwrap_or(""),
+            0,
+            10_000,
+            "/description",
+        );
         c.length(self.message.as_deref().unwrap_or(""), 0, 1_000, "/message");
-        c.require(self.tags.len() <= 50, "/tags", "too_many", "at most 50 tags");
+        c.require(
+            self.tags.len() <= 50,
+            "/tags",
+            "too_many",
+            "at most 50 tags",
+        );
         for (i, tag) in self.tags.iter().enumerate() {
             c.length(tag, 1, 100, &format!("/tags/{i}"));
         }

@@ -35,7 +35,13 @@ pub async fn handle(
 ) -> Result<Json<Verdict>, Problem> {
     let errors: Vec<Value> = crate::document::faults(&candidate.definition)
         .into_iter()
-        .map(|fault| FieldError::body(format!("/definition{}", fault.pointer), &fault.code, fault.message))
+        .map(|fault| {
+            FieldError::body(
+                format!("/definition{}", fault.pointer),
+                &fault.code,
+                fault.message,
+            )
+        })
         .filter_map(|error| serde_json::to_value(error).ok())
         .collect();
     Ok(Json::ok(Verdict {

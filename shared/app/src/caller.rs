@@ -49,7 +49,10 @@ impl<S: Scope> Caller<S> {
     }
 
     /// Reads rows of the tenant's data. Errors: 503, never an SQL message.
-    pub async fn select<T: DeserializeOwned>(&self, query: nodeai_store::Select) -> Result<Vec<T>, Problem> {
+    pub async fn select<T: DeserializeOwned>(
+        &self,
+        query: nodeai_store::Select,
+    ) -> Result<Vec<T>, Problem> {
         self.session.select(query).await.map_err(store_problem)
     }
 
@@ -64,7 +67,11 @@ impl<S: Scope> Caller<S> {
     }
 
     /// Calls a SQL function as the caller.
-    pub async fn call<T: DeserializeOwned>(&self, name: &str, args: &impl Serialize) -> Result<T, Problem> {
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        args: &impl Serialize,
+    ) -> Result<T, Problem> {
         self.session.call(name, args).await.map_err(store_problem)
     }
 }

@@ -66,10 +66,14 @@ pub fn refusal_problem(refusal: &Refusal, scope: &str) -> Problem {
         Outcome::ScopeMissing => {
             Problem::scope_missing(format!("this route needs the scope {scope}"))
         }
-        Outcome::NotAMember => Problem::forbidden("the caller is not a member of that organisation"),
+        Outcome::NotAMember => {
+            Problem::forbidden("the caller is not a member of that organisation")
+        }
         Outcome::IpRefused => Problem::forbidden("this API key may not be used from this address"),
         Outcome::RateLimited => {
-            let seconds = u64::try_from(refusal.rate.reset_ms).unwrap_or(0).div_ceil(1000);
+            let seconds = u64::try_from(refusal.rate.reset_ms)
+                .unwrap_or(0)
+                .div_ceil(1000);
             Problem::rate_limited("the rate limit is used up").retry_after(seconds)
         }
         Outcome::UnknownKey | Outcome::Ok => {

@@ -80,11 +80,17 @@ impl FromCx<Cx> for RequiredIfMatch {
             let detail = "send If-Match with the ETag of the version that you change, or * for any";
             return Err(Problem::precondition_required(detail));
         }
-        IfMatch::from_cx(cx).await.map(|IfMatch(version)| Self(version))
+        IfMatch::from_cx(cx)
+            .await
+            .map(|IfMatch(version)| Self(version))
     }
 
     fn describe(op: &mut Describe) {
-        op.header("if-match", true, "ETag of the version that you change, or *");
+        op.header(
+            "if-match",
+            true,
+            "ETag of the version that you change, or *",
+        );
         op.problem("412", "The resource has changed since");
         op.problem("428", "If-Match is missing");
     }

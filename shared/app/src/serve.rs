@@ -47,7 +47,10 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
         return preflight(&cors);
     }
     let started_us = clock::now_us();
-    let traceparent = incoming.headers.get("traceparent").and_then(|v| v.to_str().ok());
+    let traceparent = incoming
+        .headers
+        .get("traceparent")
+        .and_then(|v| v.to_str().ok());
     let trace = TraceContext::continue_or_root(traceparent, clock::random());
     let mut cx = Cx {
         settings,
@@ -83,10 +86,7 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
     response
 }
 
-fn route(
-    cx: &mut Cx,
-    body: Result<Bytes, BodyFault>,
-) -> Result<nodeai_http::Matched<Cx>, Problem> {
+fn route(cx: &mut Cx, body: Result<Bytes, BodyFault>) -> Result<nodeai_http::Matched<Cx>, Problem> {
     let app = cx.app.clone();
     let matched = app.router.find(&cx.method, &cx.path)?;
     cx.parameters = matched.parameters.clone();
@@ -130,7 +130,10 @@ fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
     }
     if let Some(session) = cx.session() {
         let ms = cx.elapsed_us() as f64 / 1000.0;
-        let timing = format!("db;desc=\"{} statements\", total;dur={ms:.2}", session.statements());
+        let timing = format!(
+            "db;desc=\"{} statements\", total;dur={ms:.2}",
+            session.statements()
+        );
         put(headers, "server-timing", &timing);
     }
 }
@@ -140,8 +143,13 @@ fn preflight(cors: &str) -> Response {
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     add_cors(headers, cors);
-    put(headers, "access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE");
-    let allowed = "authorization, content-type, if-match, idempotency-key, traceparent, x-organization-id";
+    put(
+        headers,
+        "access-control-allow-methods",
+        "GET, POST, PUT, PATCH, DELETE",
+    );
+    let allowed =
+        "authorization, content-type, if-match, idempotency-key, traceparent, x-organization-id";
     put(headers, "access-control-allow-headers", allowed);
     put(headers, "access-control-max-age", "86400");
     response
@@ -149,7 +157,8 @@ fn preflight(cors: &str) -> Response {
 
 fn add_cors(headers: &mut HeaderMap, origin: &str) {
     put(headers, "access-control-allow-origin", origin);
-    let exposed = "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after";
+    let exposed =
+        "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after";
     put(headers, "access-control-expose-headers", exposed);
     if origin != "*" {
         put(headers, "vary", "origin");

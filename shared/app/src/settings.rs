@@ -59,19 +59,31 @@ impl Settings {
         Self {
             backend: config.backend(),
             tokens,
-            cors_origin: get("nodeai_cors_origin").await.unwrap_or_else(|| "*".to_owned()),
+            cors_origin: get("nodeai_cors_origin")
+                .await
+                .unwrap_or_else(|| "*".to_owned()),
             request_spans,
-            max_body: max_body.and_then(|n| n.parse().ok()).unwrap_or(DEFAULT_MAX_BODY),
+            max_body: max_body
+                .and_then(|n| n.parse().ok())
+                .unwrap_or(DEFAULT_MAX_BODY),
         }
     }
 
     async fn tokens(config: &Config, env: &dyn Env) -> Tokens {
-        let project = config.supabase_url.as_deref().map(|url| url.trim_end_matches('/'));
+        let project = config
+            .supabase_url
+            .as_deref()
+            .map(|url| url.trim_end_matches('/'));
         let own_secret = env.get("nodeai_jwt_secret").await;
         let jwks_url = env.get("nodeai_supabase_jwks_url").await;
         let issuer = env.get("nodeai_jwt_issuer").await;
         Tokens {
-            secrets: config.supabase_jwt_secret.iter().cloned().chain(own_secret).collect(),
+            secrets: config
+                .supabase_jwt_secret
+                .iter()
+                .cloned()
+                .chain(own_secret)
+                .collect(),
             jwks_url: jwks_url
                 .or_else(|| project.map(|url| format!("{url}/auth/v1/.well-known/jwks.json"))),
             expect: Expect {

@@ -163,7 +163,9 @@ pub fn idempotency(cx: &Cx) -> Result<Option<Value>, Problem> {
         return Err(Problem::fields(vec![error]));
     }
     let route = format!("{} {}", cx.method, cx.pattern);
-    Ok(Some(json!({"key": key, "route": route, "request_hash": cx.fingerprint()})))
+    Ok(Some(
+        json!({"key": key, "route": route, "request_hash": cx.fingerprint()}),
+    ))
 }
 
 impl<S: Scope> Caller<S> {
@@ -176,7 +178,9 @@ impl<S: Scope> Caller<S> {
             "done" => Ok(written.answer.unwrap_or(write.answer).into_response(false)),
             "replayed" => match written.answer {
                 Some(answer) => Ok(answer.into_response(true)),
-                None => Err(Problem::conflict("the first request with this key has not ended")),
+                None => Err(Problem::conflict(
+                    "the first request with this key has not ended",
+                )),
             },
             _ => Err(refusal(written, what)),
         }
@@ -187,7 +191,10 @@ fn refusal(written: Written, what: &str) -> Problem {
     match written.outcome.as_str() {
         "missing" => Problem::not_found(format!("there is no such {what}")),
         "stale" => {
-            let current = written.version.map(nodeai_http::etag::of).unwrap_or_default();
+            let current = written
+                .version
+                .map(nodeai_http::etag::of)
+                .unwrap_or_default();
             Problem::stale(format!("the {what} has changed; its ETag is now {current}"))
         }
         "key_reused" => {
@@ -195,7 +202,9 @@ fn refusal(written: Written, what: &str) -> Problem {
         }
         "conflict" => {
             let constraint = written.constraint.unwrap_or_default();
-            Problem::conflict(format!("another {what} has this value already ({constraint})"))
+            Problem::conflict(format!(
+                "another {what} has this value already ({constraint})"
+            ))
         }
         "forbidden" => Problem::forbidden(format!("this caller may not change this {what}")),
         "invalid" => {

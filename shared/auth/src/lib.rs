@@ -65,7 +65,11 @@ mod tests {
     fn headers_are_told_apart() {
         assert_eq!(read_authorization(None), Err(Rejected::Missing));
         for bad in ["", "Bearer", "Basic YTpi", "Bearer x", "Bearer a.b"] {
-            assert_eq!(read_authorization(Some(bad)), Err(Rejected::Malformed), "{bad}");
+            assert_eq!(
+                read_authorization(Some(bad)),
+                Err(Rejected::Malformed),
+                "{bad}"
+            );
         }
         let jwt = read_authorization(Some("bearer a.b.c")).unwrap();
         assert_eq!(jwt, Presented::Jwt("a.b.c".into()));

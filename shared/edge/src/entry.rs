@@ -17,7 +17,10 @@ pub fn app(routes: nodeai_app::Routes) -> Rc<App> {
 }
 
 /// Serves one request in the host's own types.
-pub async fn handle_host(app: Rc<App>, request: types::Request) -> Result<types::Response, types::ErrorCode> {
+pub async fn handle_host(
+    app: Rc<App>,
+    request: types::Request,
+) -> Result<types::Response, types::ErrorCode> {
     let request = Request::from_request(request)?;
     handle(app, request).await.into_response()
 }
@@ -58,7 +61,8 @@ fn into_host_body(body: Body) -> BoxBody {
     match body {
         Body::Full(bytes) => box_body(FullBody::new(bytes)),
         Body::Stream(chunks) => {
-            let frames = chunks.map(|chunk| Ok::<_, std::convert::Infallible>(http_body::Frame::data(chunk)));
+            let frames = chunks
+                .map(|chunk| Ok::<_, std::convert::Infallible>(http_body::Frame::data(chunk)));
             box_body(StreamBody::new(frames))
         }
     }

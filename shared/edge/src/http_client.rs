@@ -13,7 +13,9 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends a request and collects the response body, within ten seconds.
-pub async fn send_buffered(request: http::Request<Bytes>) -> Result<http::Response<Bytes>, SendError> {
+pub async fn send_buffered(
+    request: http::Request<Bytes>,
+) -> Result<http::Response<Bytes>, SendError> {
     let exchange = pin!(async {
         let response = send(request).await?;
         let (parts, body) = response.into_parts();

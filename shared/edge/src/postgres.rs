@@ -61,7 +61,9 @@ fn pg_error(error: Error) -> PgError {
             message: db.message,
         },
         // Without a SQLSTATE it was the connection that failed, not the statement.
-        Error::PgError(HostError::QueryFailed(QueryError::Text(text))) => PgError::Unavailable(text),
+        Error::PgError(HostError::QueryFailed(QueryError::Text(text))) => {
+            PgError::Unavailable(text)
+        }
         Error::PgError(HostError::Other(text)) => PgError::Unavailable(text),
         other => PgError::Other(other.to_string()),
     }

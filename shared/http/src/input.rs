@@ -192,10 +192,7 @@ mod tests {
     fn each_wrong_field_has_its_pointer() {
         assert_eq!(errors("{}"), one("/name", "required"));
         assert_eq!(errors(r#"{"name":1}"#), one("/name", "type"));
-        assert_eq!(
-            errors(r#"{"name":"a","x":1}"#),
-            one("/x", "unknown_field")
-        );
+        assert_eq!(errors(r#"{"name":"a","x":1}"#), one("/x", "unknown_field"));
         assert_eq!(
             errors(r#"{"name":"a","items":[{"a/b":1},{"a/b":999}]}"#),
             one("/items/1/a~1b", "type")

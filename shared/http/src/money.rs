@@ -12,7 +12,10 @@ pub fn usd_micros(pico: i64) -> i64 {
 /// Pico-USD as exact USD, without trailing zeros: `0.000012`.
 pub fn usd(pico: i64) -> String {
     let sign = if pico < 0 { "-" } else { "" };
-    let (whole, part) = (pico.unsigned_abs() / PICO as u64, pico.unsigned_abs() % PICO as u64);
+    let (whole, part) = (
+        pico.unsigned_abs() / PICO as u64,
+        pico.unsigned_abs() % PICO as u64,
+    );
     let text = format!("{sign}{whole}.{part:012}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -59,8 +59,11 @@ impl Describe {
 
     /// A problem response.
     pub fn problem(&mut self, status: &str, description: &str) {
-        self.response(status, json!({"description": description, "content":
-            {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}));
+        self.response(
+            status,
+            json!({"description": description, "content":
+            {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}),
+        );
     }
 
     /// A response given as an OpenAPI response object.
@@ -74,7 +77,9 @@ impl Describe {
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let mut property = property.clone();
-            let description = property.as_object_mut().and_then(|p| p.remove("description"));
+            let description = property
+                .as_object_mut()
+                .and_then(|p| p.remove("description"));
             self.parameters.push(json!({
                 "name": name, "in": "query",
                 "required": required.contains(&json!(name)),
@@ -85,7 +90,8 @@ impl Describe {
 
     /// A request header.
     pub fn header(&mut self, name: &str, required: bool, description: &str) {
-        self.parameters.push(json!({"name": name, "in": "header", "required": required,
+        self.parameters
+            .push(json!({"name": name, "in": "header", "required": required,
             "description": description, "schema": {"type": "string"}}));
     }
 
@@ -105,7 +111,8 @@ impl Describe {
 
     fn finish(mut self, path: &str) -> (Value, SchemaGenerator) {
         for name in path_parameters(path) {
-            self.parameters.push(json!({"name": name, "in": "path", "required": true,
+            self.parameters
+                .push(json!({"name": name, "in": "path", "required": true,
                 "schema": {"type": "string"}}));
         }
         for parameter in &mut self.parameters {
@@ -148,7 +155,14 @@ impl Default for Document {
 
 impl Document {
     /// Adds one operation.
-    pub fn add(&mut self, tag: &str, method: &str, path: &str, summary: &str, describe: DescribeFn) {
+    pub fn add(
+        &mut self,
+        tag: &str,
+        method: &str,
+        path: &str,
+        summary: &str,
+        describe: DescribeFn,
+    ) {
         let generator = std::mem::replace(&mut self.generator, schema_generator());
         let mut operation = Describe::new(summary, tag, generator);
         describe(&mut operation);

@@ -101,7 +101,13 @@ impl<C: 'static> Routes<C> {
     pub fn describe_into(&self, document: &mut Document) {
         for route in &self.routes {
             let method = route.method.as_str();
-            document.add(self.area, method, &route.path, route.summary, route.describe);
+            document.add(
+                self.area,
+                method,
+                &route.path,
+                route.summary,
+                route.describe,
+            );
         }
     }
 }
@@ -171,12 +177,21 @@ impl<C: 'static> Router<C> {
             .at(path)
             .map_err(|_| Problem::not_found(format!("there is no route {path}")))?;
         let entry = &self.entries[*matched.value];
-        let wanted = if method == Method::HEAD { &Method::GET } else { method };
-        let run = entry.by_method.get(wanted).ok_or_else(|| not_allowed(entry))?;
+        let wanted = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        let run = entry
+            .by_method
+            .get(wanted)
+            .ok_or_else(|| not_allowed(entry))?;
         let parameters = matched.params.iter();
         Ok(Matched {
             pattern: entry.pattern.clone(),
-            parameters: parameters.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
+            parameters: parameters
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
             run: run.clone(),
         })
     }
@@ -220,7 +235,9 @@ mod tests {
     #[test]
     fn static_segments_win_and_trailing_slashes_do_not_matter() {
         let router = router();
-        let found = router.find(&Method::POST, "/api/v1/things/validate").unwrap();
+        let found = router
+            .find(&Method::POST, "/api/v1/things/validate")
+            .unwrap();
         assert_eq!(found.pattern, "/api/v1/things/validate");
         assert!(router.find(&Method::HEAD, "/api/v1/things/").is_ok());
     }
@@ -230,7 +247,10 @@ mod tests {
         let router = router();
         let unknown = router.find(&Method::GET, "/api/v1/other").err().unwrap();
         assert_eq!(unknown.status, 404);
-        let wrong = router.find(&Method::DELETE, "/api/v1/things").err().unwrap();
+        let wrong = router
+            .find(&Method::DELETE, "/api/v1/things")
+            .err()
+            .unwrap();
         assert_eq!(wrong.status, 405);
         assert_eq!(wrong.headers[0].1, "GET");
     }

@@ -42,7 +42,9 @@ pub enum Backend {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Misconfigured {
     /// Neither Supabase nor a database URL.
-    #[error("no storage is configured: set nodeai_database_url, or nodeai_supabase_url with its keys")]
+    #[error(
+        "no storage is configured: set nodeai_database_url, or nodeai_supabase_url with its keys"
+    )]
     Nothing,
     /// Supabase settings are there in part.
     #[error("Supabase is configured in part: also set {}", .0.join(", "))]
@@ -61,7 +63,8 @@ impl Config {
         let supabase_url = variables.get("nodeai_supabase_url").await;
         Self {
             database_url: variables.get("nodeai_database_url").await,
-            supabase_url: supabase_url.filter(|url| !url.trim_end_matches('/').ends_with(".invalid")),
+            supabase_url: supabase_url
+                .filter(|url| !url.trim_end_matches('/').ends_with(".invalid")),
             supabase_anon_key: variables.get("nodeai_supabase_anon_key").await,
             supabase_service_key: variables.get("nodeai_supabase_service_key").await,
             supabase_jwt_secret: variables.get("nodeai_supabase_jwt_secret").await,
@@ -98,10 +101,14 @@ impl Config {
                 jwt_secret,
             }),
             _ if any => Err(Misconfigured::Half(missing)),
-            Self { database_url: Some(url), .. } if is_transaction_pooler(&url) => {
-                Err(Misconfigured::TransactionPooler)
-            }
-            Self { database_url: Some(url), .. } => Ok(Backend::Postgres { url }),
+            Self {
+                database_url: Some(url),
+                ..
+            } if is_transaction_pooler(&url) => Err(Misconfigured::TransactionPooler),
+            Self {
+                database_url: Some(url),
+                ..
+            } => Ok(Backend::Postgres { url }),
             _ => Err(Misconfigured::Nothing),
         }
     }
@@ -159,7 +166,12 @@ mod tests {
     #[test]
     fn a_database_url_alone_means_postgres() {
         let backend = database("postgres://u:p@h/db").backend().unwrap();
-        assert_eq!(backend, Backend::Postgres { url: "postgres://u:p@h/db".into() });
+        assert_eq!(
+            backend,
+            Backend::Postgres {
+                url: "postgres://u:p@h/db".into()
+            }
+        );
     }
 
     #[test]
@@ -184,7 +196,10 @@ mod tests {
             "postgres://u:p@aws-0-eu.pooler.supabase.com:6543/postgres",
             "postgres://u:p@h:5432/db?pgbouncer=true",
         ] {
-            assert_eq!(database(url).backend(), Err(Misconfigured::TransactionPooler));
+            assert_eq!(
+                database(url).backend(),
+                Err(Misconfigured::TransactionPooler)
+            );
         }
         assert!(database("postgres://u:p6543@h:5432/db").backend().is_ok());
     }

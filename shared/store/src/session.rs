@@ -189,7 +189,10 @@ impl Store {
     ) -> Result<Result<Session, Refusal>, Error> {
         let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
         let (sql, params) = postgres::admission(request, ask.nonce);
-        let row = connection.row(&sql, params).await.map_err(admission_error)?;
+        let row = connection
+            .row(&sql, params)
+            .await
+            .map_err(admission_error)?;
         let mut columns = row.ok_or(Error::SessionLost)?.into_iter();
         let principal = columns.next().flatten().ok_or(Error::SessionLost)?;
         let admitted = Admitted {
@@ -209,10 +212,18 @@ impl Store {
         request: String,
         ask: &Admission<'_>,
     ) -> Result<Result<Session, Refusal>, Error> {
-        let Backend::Supabase { url, anon_key, jwt_secret, service_key } = &*self.backend else {
+        let Backend::Supabase {
+            url,
+            anon_key,
+            jwt_secret,
+            service_key,
+        } = &*self.backend
+        else {
             return Err(Error::SessionLost);
         };
-        let answer = self.service_call(url, service_key, "admit", &request).await?;
+        let answer = self
+            .service_call(url, service_key, "admit", Some(&request))
+            .await?;
         let admitted: Admitted = serde_json::from_value(answer).map_err(decode)?;
         let bearer = match &ask.credential {
             Credential::Jwt { token, .. } => token.clone(),
@@ -229,7 +240,12 @@ impl Store {
         Ok(self.session(admitted, ask, link))
     }
 
-    fn session(&self, admitted: Admitted, ask: &Admission<'_>, link: Link) -> Result<Session, Refusal> {
+    fn session(
+        &self,
+        admitted: Admitted,
+        ask: &Admission<'_>,
+        link: Link,
+    ) -> Result<Session, Refusal> {
         let principal = admitted.principal;
         if principal.outcome != Outcome::Ok {
             return Err(Refusal {
@@ -253,7 +269,7 @@ impl Store {
         url: &str,
         service_key: &str,
         function: &str,
-        args: &str,
+        args: Option<&str>,
     ) -> Result<Value, Error> {
         // Keys of the new kind (`sb_secret_…`) are no tokens and go in `apikey` alone.
         let bearer = service_key.starts_with("eyJ").then_some(service_key);
@@ -272,13 +288,16 @@ impl Store {
             Backend::Postgres { url } => {
                 let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
                 let sql = "SELECT nodeai.health()::text";
-                let row = connection.row(sql, Vec::new()).await.map_err(admission_error)?;
+                let row = connection
+                    .row(sql, Vec::new())
+                    .await
+                    .map_err(admission_error)?;
                 let text = row.and_then(|r| r.into_iter().next().flatten());
                 serde_json::from_str(&text.unwrap_or_default()).map_err(decode)
             }
-            Backend::Supabase { url, service_key, .. } => {
-                self.service_call(url, service_key, "health", "{}").await
-            }
+            Backend::Supabase {
+                url, service_key, ..
+            } => self.service_call(url, service_key, "health", None).await,
         }
     }
 
@@ -348,7 +367,11 @@ impl Session {
                 let text = self.fenced_row(&sql, params).await?;
                 serde_json::from_str(&text).map_err(decode)
             }
-            Link::Supabase { url, apikey, bearer } => {
+            Link::Supabase {
+                url,
+                apikey,
+                bearer,
+            } => {
                 let endpoint = supabase::Endpoint {
                     base: url,
                     apikey,
@@ -367,7 +390,11 @@ impl Session {
     }
 
     /// Calls the SQL function `public.<name>(jsonb) returns jsonb` as the caller.
-    pub async fn call<T: DeserializeOwned>(&self, name: &str, args: &impl Serialize) -> Result<T, Error> {
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        args: &impl Serialize,
+    ) -> Result<T, Error> {
         let args = serde_json::to_string(args).map_err(decode)?;
         self.count();
         match &self.link {
@@ -375,13 +402,17 @@ impl Session {
                 let text = self.call_postgres(name, args).await?;
                 serde_json::from_str(&text).map_err(decode)
             }
-            Link::Supabase { url, apikey, bearer } => {
+            Link::Supabase {
+                url,
+                apikey,
+                bearer,
+            } => {
                 let endpoint = supabase::Endpoint {
                     base: url,
                     apikey,
                     bearer: Some(bearer),
                 };
-                let request = supabase::function(&endpoint, name, &args).map_err(decode)?;
+                let request = supabase::function(&endpoint, name, Some(&args)).map_err(decode)?;
                 let answer = supabase::read_answer(self.env.send(request).await)?;
                 serde_json::from_value(answer).map_err(decode)
             }
@@ -407,7 +438,10 @@ impl Session {
 
     async fn fenced_row(&self, sql: &str, params: Vec<PgParam>) -> Result<String, Error> {
         let connection = self.connection().await?;
-        let row = connection.row(sql, params).await.map_err(postgres::from_pg)?;
+        let row = connection
+            .row(sql, params)
+            .await
+            .map_err(postgres::from_pg)?;
         first_text(row)
     }
 
@@ -420,7 +454,8 @@ impl Session {
         if let Some(open) = open {
             return Ok(open);
         }
-        let fresh: Rc<dyn PgConnection> = Rc::from(self.env.open(url).await.map_err(postgres::from_pg)?);
+        let fresh: Rc<dyn PgConnection> =
+            Rc::from(self.env.open(url).await.map_err(postgres::from_pg)?);
         let (sql, params) = postgres::restore(&self.claims, &self.role, &self.nonce);
         self.count();
         fresh.row(&sql, params).await.map_err(postgres::from_pg)?;
@@ -450,7 +485,8 @@ fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
 fn admission_error(error: nodeai_ports::PgError) -> Error {
     match postgres::from_pg(error) {
         Error::SessionLost => Error::SchemaMissing(
-            "the database role may not call admission; log in as nodeai_app on a migrated database".to_owned(),
+            "the database role may not call admission; log in as nodeai_app on a migrated database"
+                .to_owned(),
         ),
         other => other,
     }
@@ -462,4 +498,3 @@ fn decode(error: impl std::fmt::Display) -> Error {
         message: error.to_string(),
     }
 }
-

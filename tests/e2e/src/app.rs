@@ -69,18 +69,28 @@ impl Setup {
         }
         let owner = migrations_tests::owner_config();
         let name = format!("e2e_{}", uuid::Uuid::new_v4().simple());
-        database::execute(&database::url(&owner, "postgres"), &format!("CREATE DATABASE {name}"));
+        database::execute(
+            &database::url(&owner, "postgres"),
+            &format!("CREATE DATABASE {name}"),
+        );
         self.start_on(&database::url(&owner, &name))
     }
 
     /// Starts it on the database behind `url`.
     pub fn start_on(self, url: &str) -> App {
         let ready = ready_file();
-        let llm = llm_standin::StandIn::start();
+        let llm = llm_standin::StandIn::start().expect("the stand-in starts");
         let mut command = Command::new(binary("nodeai"));
         command
             .current_dir(root())
-            .args(["up", "--quiet", "--listen", "127.0.0.1:0", "--allow-private", "127.0.0.1"])
+            .args([
+                "up",
+                "--quiet",
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-private",
+                "127.0.0.1",
+            ])
             .args(["--database-url", url, "--ready-file"])
             .arg(&ready)
             .args(&self.args)
@@ -96,7 +106,10 @@ impl Setup {
                 command.args(["--supabase-url", &rest_url]);
                 for (name, value) in [
                     ("ANON_KEY", token::project_key("anon", JWT_SECRET)),
-                    ("SERVICE_KEY", token::project_key("service_role", JWT_SECRET)),
+                    (
+                        "SERVICE_KEY",
+                        token::project_key("service_role", JWT_SECRET),
+                    ),
                     ("JWT_SECRET", JWT_SECRET.to_owned()),
                 ] {
                     command.env(format!("SPIN_VARIABLE_NODEAI_SUPABASE_{name}"), value);
@@ -107,7 +120,11 @@ impl Setup {
         let mut host = Running::start(command);
         let told = wait_for(&ready, &mut host);
         App {
-            url: told["url"].as_str().expect("a URL").trim_end_matches('/').to_owned(),
+            url: told["url"]
+                .as_str()
+                .expect("a URL")
+                .trim_end_matches('/')
+                .to_owned(),
             database_url: url.to_owned(),
             api_key: told["api_key"].as_str().map(str::to_owned),
             llm,
@@ -126,7 +143,7 @@ impl App {
             url: url.trim_end_matches('/').to_owned(),
             database_url: std::env::var("NODEAI_E2E_DATABASE_URL").unwrap_or_default(),
             api_key: None,
-            llm: llm_standin::StandIn::start(),
+            llm: llm_standin::StandIn::start().expect("the stand-in starts"),
             jwt_secret: secret,
             issuer: std::env::var("NODEAI_E2E_JWT_ISSUER").ok(),
             _host: None,
@@ -184,7 +201,9 @@ fn start_rest(url: &str) -> (Running, String) {
     let mut rest = Running::start(command);
     let mut line = String::new();
     let stdout = rest.0.stdout.take().expect("stdout");
-    BufReader::new(stdout).read_line(&mut line).expect("its URL");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("its URL");
     assert!(line.starts_with("http://"), "the REST server did not start");
     (rest, line.trim().to_owned())
 }

@@ -12,7 +12,12 @@ pub fn assert_status(reply: &Reply, status: u16) {
 #[track_caller]
 pub fn assert_problem(reply: &Reply, status: u16, slug: &str) {
     assert_status(reply, status);
-    assert_eq!(reply.header("content-type"), "application/problem+json", "{}", reply.text);
+    assert_eq!(
+        reply.header("content-type"),
+        "application/problem+json",
+        "{}",
+        reply.text
+    );
     let kind = reply.json["type"].as_str().unwrap_or_default();
     assert_eq!(kind.rsplit('/').next(), Some(slug), "{}", reply.text);
     assert_eq!(reply.json["status"], status);

@@ -9,7 +9,12 @@ use std::time::Duration;
 
 fn client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    CLIENT.get_or_init(|| Client::builder().timeout(Duration::from_secs(60)).build().unwrap())
+    CLIENT.get_or_init(|| {
+        Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap()
+    })
 }
 
 /// A caller.
@@ -51,7 +56,10 @@ impl Reply {
 
     /// A header's value.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -66,7 +74,13 @@ impl Tenant {
     }
 
     /// Any request; the body is sent as it is.
-    pub fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+    pub fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Reply {
         let mut request = client()
             .request(method, format!("{}{path}", self.url))
             .bearer_auth(&self.credential)
@@ -110,7 +124,10 @@ impl Tenant {
 
     /// Runs a definition with inputs.
     pub fn run(&self, definition: &Value, inputs: Value) -> Reply {
-        self.post("/api/v1/workflows/execute", &json!({"definition": definition, "inputs": inputs}))
+        self.post(
+            "/api/v1/workflows/execute",
+            &json!({"definition": definition, "inputs": inputs}),
+        )
     }
 
     /// Runs with `stream: true` and collects the events as (name, data).
@@ -121,7 +138,10 @@ impl Tenant {
 
     /// Stores a workflow and gives its id.
     pub fn workflow(&self, name: &str, definition: &Value) -> String {
-        let reply = self.post("/api/v1/workflows", &json!({"name": name, "definition": definition}));
+        let reply = self.post(
+            "/api/v1/workflows",
+            &json!({"name": name, "definition": definition}),
+        );
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.json["id"].as_str().unwrap().to_owned()
     }
@@ -130,7 +150,9 @@ impl Tenant {
 /// Reads server-sent events (WHATWG HTML, section 9.2), as far as this API uses them.
 pub fn events(text: &str) -> Vec<(String, Value)> {
     let field = |block: &str, name: &str| {
-        let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        let line = block
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         line.map(str::to_owned)
     };
     text.split("\n\n")

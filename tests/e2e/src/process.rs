@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 
 /// The project's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// The binaries that the tests start, made by the profile that the tests were made with.
@@ -17,7 +20,15 @@ pub fn binary(name: &str) -> PathBuf {
         let folder = exe.ancestors().nth(2).unwrap().to_path_buf();
         let status = Command::new(env!("CARGO"))
             .current_dir(root())
-            .args(["build", "--quiet", "-p", "nodeai-host", "-p", "postgrest-standin", "--bins"])
+            .args([
+                "build",
+                "--quiet",
+                "-p",
+                "nodeai-host",
+                "-p",
+                "postgrest-standin",
+                "--bins",
+            ])
             .status()
             .expect("cargo runs");
         assert!(status.success(), "the binaries do not build");

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 /// Signs claims.
@@ -26,5 +29,8 @@ pub fn user(user_id: &str, issuer: Option<&str>, secret: &str) -> String {
 
 /// A project key (`anon` or `service_role`).
 pub fn project_key(role: &str, secret: &str) -> String {
-    sign(&json!({"role": role, "iss": "supabase", "exp": now_s() + 86_400}), secret)
+    sign(
+        &json!({"role": role, "iss": "supabase", "exp": now_s() + 86_400}),
+        secret,
+    )
 }

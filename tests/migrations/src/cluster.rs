@@ -66,9 +66,11 @@ fn start_private() -> Cluster {
         "initdb: {}",
         String::from_utf8_lossy(&initdb.stderr)
     );
-    let keeper = keep(&bin, &home, &data, user);
+    // The socket is for these tests; the loopback port is for other processes of end-to-end tests.
+    let port = free_port();
+    let keeper = keep(&bin, &home, &data, port, user);
     let mut config = Config::new();
-    config.host_path(&home).user("postgres");
+    config.host_path(&home).port(port).user("postgres");
     wait_until_ready(&config, &home);
     Cluster {
         config,
@@ -78,7 +80,7 @@ fn start_private() -> Cluster {
 
 /// Starts the server under a shell that waits for our end of its standard input, then stops the server and tidies up:
 /// so it goes even when this process is killed.
-fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child {
+fn keep(bin: &Path, home: &Path, data: &Path, port: u16, user: Option<(u32, u32)>) -> Child {
     const KEEPER: &str = r#"home=$1; shift; "$@" >"$home/log" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf "$home""#;
     command(Path::new("/bin/sh"), user)
         .args(["-c", KEEPER, "keeper"])
@@ -87,7 +89,9 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
         .args(["-D", &data.to_string_lossy(), "-k", &home.to_string_lossy()])
         .args([
             "-c",
-            "listen_addresses=",
+            "listen_addresses=127.0.0.1",
+            "-p",
+            &port.to_string(),
             "-c",
             "fsync=off",
             "-c",
@@ -100,6 +104,12 @@ fn keep(bin: &Path, home: &Path, data: &Path, user: Option<(u32, u32)>) -> Child
         .stderr(Stdio::null())
         .spawn()
         .expect("postgres starts")
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
 
 /// Asks until the server answers; a refused connection is the only sign of "not yet" that every build gives.

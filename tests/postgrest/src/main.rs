@@ -14,7 +14,11 @@ use std::sync::Arc;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = |name: &str| arguments.next().with_context(|| format!("{name} is missing"));
+    let mut next = |name: &str| {
+        arguments
+            .next()
+            .with_context(|| format!("{name} is missing"))
+    };
     let listen = next("LISTEN")?;
     let settings = [
         ("PGRST_DB_URI", next("DATABASE_URL")?),
@@ -36,13 +40,17 @@ fn main() -> Result<()> {
         Some(file) => std::fs::read_to_string(file)?,
         None => json!({"keys": []}).to_string(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(&listen, keys, jwks))
 }
 
 async fn serve(listen: &str, keys: Vec<String>, jwks: String) -> Result<()> {
     let config = postrust_core::AppConfig::try_from_env()?;
-    let rest = postrust_server::build(config, postrust_server::Host::SERVER).await?.router;
+    let rest = postrust_server::build(config, postrust_server::Host::SERVER)
+        .await?
+        .router;
     let keys = Arc::new(keys);
     let guarded = rest.layer(middleware::from_fn_with_state(keys, require_apikey));
     let key_set = move || {
@@ -59,8 +67,15 @@ async fn serve(listen: &str, keys: Vec<String>, jwks: String) -> Result<()> {
 }
 
 /// As Supabase's gateway: a request without a known `apikey` does not reach PostgREST.
-async fn require_apikey(State(keys): State<Arc<Vec<String>>>, request: Request, next: Next) -> Response {
-    let given = request.headers().get("apikey").and_then(|v| v.to_str().ok());
+async fn require_apikey(
+    State(keys): State<Arc<Vec<String>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = request
+        .headers()
+        .get("apikey")
+        .and_then(|v| v.to_str().ok());
     match given {
         Some(key) if keys.iter().any(|known| known == key) => next.run(request).await,
         _ => {

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 /// The project's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the root")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the root")
 }
 
 /// The routes of every area; `every_area_is_described` fails when one is missing.
@@ -42,7 +45,8 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            if path.is_dir() && name != "target" && !name.starts_with('.') && name != "node_modules" {
+            if path.is_dir() && name != "target" && !name.starts_with('.') && name != "node_modules"
+            {
                 stack.push(path);
             } else if name.ends_with(ending) {
                 found.push(path);
@@ -56,8 +60,10 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// The areas: folders of `functions/`.
 pub fn area_folders() -> Vec<String> {
     let folders = std::fs::read_dir(root().join("functions")).expect("functions/");
-    let mut names: Vec<String> =
-        folders.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = folders
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names
 }

@@ -9,8 +9,15 @@ fn main() -> std::io::Result<()> {
         .iter()
         .map(|path| {
             let bytes = std::fs::read(path).expect("a migration");
-            let sum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let sum: String = Sha256::digest(&bytes)
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             format!("{sum}  {name}\n")
         })
         .collect();

@@ -11,22 +11,38 @@ fn read(path: impl AsRef<std::path::Path>) -> String {
 #[test]
 fn openapi_json_matches_the_code() {
     let committed = read("functions/system/openapi.json");
-    assert!(committed == openapi(), "functions/system/openapi.json is stale: run `cargo run -p tidy`");
+    assert!(
+        committed == openapi(),
+        "functions/system/openapi.json is stale: run `cargo run -p tidy`"
+    );
 }
 
 #[test]
 fn every_area_is_described() {
     let described: Vec<&str> = areas().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(described, area_folders(), "add the area to tests/tidy/src/lib.rs and its Cargo.toml");
+    assert_eq!(
+        described,
+        area_folders(),
+        "add the area to tests/tidy/src/lib.rs and its Cargo.toml"
+    );
 }
 
 #[test]
 fn every_area_has_its_manifest_entry_tests_and_readme_row() {
     let (manifest, readme) = (read("spin.toml"), read("README.md"));
     for area in area_folders() {
-        assert!(manifest.contains(&format!("component = \"{area}\"")), "functions/{area} has no trigger in spin.toml");
-        assert!(manifest.contains(&format!("-p {area}\"")), "functions/{area} has no build command in spin.toml");
-        assert!(readme.contains(&format!("`functions/{area}`")), "functions/{area} has no row in README.md");
+        assert!(
+            manifest.contains(&format!("component = \"{area}\"")),
+            "functions/{area} has no trigger in spin.toml"
+        );
+        assert!(
+            manifest.contains(&format!("-p {area}\"")),
+            "functions/{area} has no build command in spin.toml"
+        );
+        assert!(
+            readme.contains(&format!("`functions/{area}`")),
+            "functions/{area} has no row in README.md"
+        );
     }
 }
 
@@ -37,14 +53,26 @@ fn routes_are_below_what_spin_toml_sends_there() {
         let prefixes: Vec<String> = manifest
             .split("[[trigger.http]]")
             .filter(|block| block.contains(&format!("component = \"{area}\"")))
-            .filter_map(|block| block.split("route = \"").nth(1)?.split('"').next().map(str::to_owned))
+            .filter_map(|block| {
+                block
+                    .split("route = \"")
+                    .nth(1)?
+                    .split('"')
+                    .next()
+                    .map(str::to_owned)
+            })
             .collect();
         for (method, path) in routes.list() {
-            let served = prefixes.iter().any(|prefix| match prefix.strip_suffix("/...") {
-                Some(start) => path == start || path.starts_with(&format!("{start}/")),
-                None => path == prefix,
-            });
-            assert!(served, "{method} {path} of {area} is not routed to it by spin.toml");
+            let served = prefixes
+                .iter()
+                .any(|prefix| match prefix.strip_suffix("/...") {
+                    Some(start) => path == start || path.starts_with(&format!("{start}/")),
+                    None => path == prefix,
+                });
+            assert!(
+                served,
+                "{method} {path} of {area} is not routed to it by spin.toml"
+            );
         }
     }
 }
@@ -54,11 +82,25 @@ fn only_the_edge_names_the_host() {
     for path in files("shared", "Cargo.toml") {
         let text = std::fs::read_to_string(&path).unwrap();
         let edge = path.ends_with("edge/Cargo.toml");
-        assert!(edge || !text.contains("spin-sdk"), "{}: I/O belongs behind nodeai-ports", path.display());
+        assert!(
+            edge || !text.contains("spin-sdk"),
+            "{}: I/O belongs behind nodeai-ports",
+            path.display()
+        );
     }
     let engine = read("shared/engine/Cargo.toml");
-    for forbidden in ["tokio", "reqwest", "getrandom", "rand", "nodeai-store", "nodeai-ports"] {
-        assert!(!engine.contains(&format!("\n{forbidden}")), "the engine must not depend on {forbidden}");
+    for forbidden in [
+        "tokio",
+        "reqwest",
+        "getrandom",
+        "rand",
+        "nodeai-store",
+        "nodeai-ports",
+    ] {
+        assert!(
+            !engine.contains(&format!("\n{forbidden}")),
+            "the engine must not depend on {forbidden}"
+        );
     }
 }
 
@@ -67,9 +109,17 @@ fn every_source_file_says_what_it_is_and_stays_small() {
     for folder in ["functions", "shared", "host", "tests", "benches"] {
         for path in files(folder, ".rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("//!"), "{} does not begin with a //! line", path.display());
+            assert!(
+                text.starts_with("//!"),
+                "{} does not begin with a //! line",
+                path.display()
+            );
             let lines = text.lines().count();
-            assert!(lines <= 520, "{} has {lines} lines: split it by what it does", path.display());
+            assert!(
+                lines <= 520,
+                "{} has {lines} lines: split it by what it does",
+                path.display()
+            );
         }
     }
 }
@@ -78,7 +128,10 @@ fn every_source_file_says_what_it_is_and_stays_small() {
 fn merged_migrations_keep_their_content() {
     let listed = read("migrations/SHA256SUMS");
     for path in files("migrations", ".sql") {
-        let sum: String = Sha256::digest(std::fs::read(&path).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
+        let sum: String = Sha256::digest(std::fs::read(&path).unwrap())
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         let line = format!("{sum}  {}", path.file_name().unwrap().to_string_lossy());
         assert!(
             listed.contains(&line),
@@ -95,8 +148,14 @@ fn every_kind_of_problem_has_its_page() {
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .filter(|name| name != "README")
         .collect();
-    let kinds: BTreeSet<String> = nodeai_http::Problem::SLUGS.iter().map(|slug| (*slug).to_owned()).collect();
-    assert_eq!(pages, kinds, "docs/problems/<slug>.md and shared/http/src/problem.rs do not agree");
+    let kinds: BTreeSet<String> = nodeai_http::Problem::SLUGS
+        .iter()
+        .map(|slug| (*slug).to_owned())
+        .collect();
+    assert_eq!(
+        pages, kinds,
+        "docs/problems/<slug>.md and shared/http/src/problem.rs do not agree"
+    );
 }
 
 #[test]

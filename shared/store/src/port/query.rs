@@ -133,7 +133,13 @@ impl Select {
     }
 
     /// Newest first by `at`, then by `id`, behind the row (`at`, `id`) when a page goes on.
-    pub fn page(mut self, at: Column, id: Column, after: Option<(String, String)>, limit: u32) -> Self {
+    pub fn page(
+        mut self,
+        at: Column,
+        id: Column,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Self {
         if let Some((at_value, id_value)) = after {
             self.filters.push(Filter::Lte(at, at_value.clone()));
             self.filters.push(Filter::Or(vec![
@@ -148,7 +154,8 @@ impl Select {
 
     /// Newest first by a UUIDv7 `id`, behind `after` when a page goes on.
     pub fn newest(mut self, id: Column, after: Option<String>, limit: u32) -> Self {
-        self.filters.extend(after.map(|value| Filter::Lt(id, value)));
+        self.filters
+            .extend(after.map(|value| Filter::Lt(id, value)));
         self.order = vec![Order::Desc(id)];
         self.limit = limit;
         self

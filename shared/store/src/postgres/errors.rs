@@ -7,7 +7,9 @@ use nodeai_ports::PgError;
 pub(crate) fn from_pg(error: PgError) -> Error {
     match error {
         PgError::Unavailable(text) => Error::Unavailable(text),
-        PgError::Db { code, message } if code == "42501" && message.starts_with("permission denied") => {
+        PgError::Db { code, message }
+            if code == "42501" && message.starts_with("permission denied") =>
+        {
             Error::SessionLost
         }
         PgError::Db { code, message } => Error::from_sqlstate(&code, &message),

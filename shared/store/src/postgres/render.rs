@@ -56,7 +56,9 @@ pub(crate) fn select(query: &Select, nonce: &str) -> Statement {
 }
 
 fn fenced(expression: &str) -> String {
-    format!("SELECT CASE WHEN current_setting('nodeai.nonce', true) = $1::text THEN {expression} END")
+    format!(
+        "SELECT CASE WHEN current_setting('nodeai.nonce', true) = $1::text THEN {expression} END"
+    )
 }
 
 fn text(value: &str) -> PgParam {
@@ -156,7 +158,11 @@ mod tests {
     fn every_statement_checks_the_session() {
         let query = Select::from("workflows", &[ID]);
         assert!(select(&query, "n").0.contains("'nodeai.nonce', true) = $1"));
-        assert!(function("write", "{}".into(), "n").0.contains("'nodeai.nonce', true) = $1"));
+        assert!(
+            function("write", "{}".into(), "n")
+                .0
+                .contains("'nodeai.nonce', true) = $1")
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ pub(crate) struct Endpoint<'a> {
 }
 
 /// `GET /rest/v1/<table>?…`
-pub(crate) fn select(endpoint: &Endpoint<'_>, query: &Select) -> Result<Request<Bytes>, http::Error> {
+pub(crate) fn select(
+    endpoint: &Endpoint<'_>,
+    query: &Select,
+) -> Result<Request<Bytes>, http::Error> {
     let columns: Vec<&str> = query.columns.iter().map(|c| c.name).collect();
     let mut parts = vec![format!("select={}", columns.join(","))];
     parts.extend(query.filters.iter().map(top_level));
@@ -24,20 +27,26 @@ pub(crate) fn select(endpoint: &Endpoint<'_>, query: &Select) -> Result<Request<
         parts.push(format!("order={}", keys.join(",")));
     }
     parts.push(format!("limit={}", query.limit));
-    let uri = format!("{}/rest/v1/{}?{}", endpoint.base, query.table, parts.join("&"));
+    let uri = format!(
+        "{}/rest/v1/{}?{}",
+        endpoint.base,
+        query.table,
+        parts.join("&")
+    );
     request(endpoint, Request::get(uri)).body(Bytes::new())
 }
 
-/// `POST /rest/v1/rpc/<name>` with the single jsonb argument `p`.
+/// `POST /rest/v1/rpc/<name>` with the single jsonb argument `p`; without arguments for a function that takes none.
 pub(crate) fn function(
     endpoint: &Endpoint<'_>,
     name: &str,
-    args: &str,
+    args: Option<&str>,
 ) -> Result<Request<Bytes>, http::Error> {
     let uri = format!("{}/rest/v1/rpc/{name}", endpoint.base);
+    let body = args.map_or("{}".to_owned(), |args| format!("{{\"p\":{args}}}"));
     request(endpoint, Request::post(uri))
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Bytes::from(format!("{{\"p\":{args}}}")))
+        .body(Bytes::from(body))
 }
 
 fn request(endpoint: &Endpoint<'_>, builder: http::request::Builder) -> http::request::Builder {
@@ -88,7 +97,11 @@ fn nested_list(filters: &[Filter]) -> String {
 
 fn operation(filter: &Filter, quote_values: bool) -> (&'static str, &'static str, String) {
     let value = |c: &Column, operator: &'static str, v: &str| {
-        (c.name, operator, if quote_values { quote(v) } else { v.to_owned() })
+        (
+            c.name,
+            operator,
+            if quote_values { quote(v) } else { v.to_owned() },
+        )
     };
     match filter {
         Filter::Eq(c, v) => value(c, "eq", v),
@@ -127,7 +140,11 @@ mod tests {
     const AT: Column = Column::new("created_at", Ty::Time);
 
     fn uri(query: &Select) -> String {
-        let endpoint = Endpoint { base: "http://x", apikey: "k", bearer: Some("t") };
+        let endpoint = Endpoint {
+            base: "http://x",
+            apikey: "k",
+            bearer: Some("t"),
+        };
         select(&endpoint, query).unwrap().uri().to_string()
     }
 
@@ -154,7 +171,8 @@ mod tests {
 
     #[test]
     fn values_cannot_add_parameters() {
-        let query = Select::from("workflows", &[ID]).filter(Filter::Eq(NAME, "a&org_id=eq.1".into()));
+        let query =
+            Select::from("workflows", &[ID]).filter(Filter::Eq(NAME, "a&org_id=eq.1".into()));
         assert!(!uri(&query).contains("&org_id"));
     }
 }

@@ -16,8 +16,18 @@ fn nothing_is_stored(me: &Tenant) {
 fn what_is_not_json_is_malformed() {
     let me = app().tenant();
     let deep = format!("{{\"name\":\"x\",\"definition\":{}", "[".repeat(200_000));
-    let bodies: [&[u8]; 5] = [b"", b"{", b"not json", b"{\"name\":\"\xff\xfe\"}", deep.as_bytes()];
-    for path in ["/api/v1/workflows", "/api/v1/workflows/execute", "/api/v1/workflows/validate"] {
+    let bodies: [&[u8]; 5] = [
+        b"",
+        b"{",
+        b"not json",
+        b"{\"name\":\"\xff\xfe\"}",
+        deep.as_bytes(),
+    ];
+    for path in [
+        "/api/v1/workflows",
+        "/api/v1/workflows/execute",
+        "/api/v1/workflows/validate",
+    ] {
         for body in bodies {
             let reply = me.send(Method::POST, path, &JSON, body.to_vec());
             assert_problem(&reply, 400, "malformed-json");
@@ -33,9 +43,15 @@ fn each_wrong_field_is_named() {
         (json!({"definition": hello()}), "/name"),
         (json!({"name": "", "definition": hello()}), "/name"),
         (json!({"name": 5, "definition": hello()}), "/name"),
-        (json!({"name": "x", "definition": hello(), "colour": "red"}), "/colour"),
+        (
+            json!({"name": "x", "definition": hello(), "colour": "red"}),
+            "/colour",
+        ),
         (json!({"name": "x", "definition": []}), "/definition"),
-        (json!({"name": "x", "definition": hello(), "tags": ["ok", ""]}), "/tags/1"),
+        (
+            json!({"name": "x", "definition": hello(), "tags": ["ok", ""]}),
+            "/tags/1",
+        ),
     ];
     for (body, pointer) in cases {
         let reply = me.post("/api/v1/workflows", &body);
@@ -64,13 +80,22 @@ fn broken_graphs_are_refused_with_pointers() {
     ];
     for definition in cases {
         for (path, body) in [
-            ("/api/v1/workflows", json!({"name": "x", "definition": definition})),
-            ("/api/v1/workflows/execute", json!({"definition": definition})),
+            (
+                "/api/v1/workflows",
+                json!({"name": "x", "definition": definition}),
+            ),
+            (
+                "/api/v1/workflows/execute",
+                json!({"definition": definition}),
+            ),
         ] {
             let reply = me.post(path, &body);
             assert_problem(&reply, 400, "invalid-input");
             let pointer = reply.json["errors"][0]["pointer"].as_str().unwrap();
-            assert!(pointer.starts_with("/definition/"), "{pointer} for {definition}");
+            assert!(
+                pointer.starts_with("/definition/"),
+                "{pointer} for {definition}"
+            );
         }
     }
     nothing_is_stored(&me);
@@ -83,12 +108,18 @@ fn oversize_bodies_and_huge_graphs_are_refused() {
     let reply = me.send(Method::POST, "/api/v1/workflows", &JSON, huge.into_bytes());
     assert_problem(&reply, 413, "body-too-large");
     let node = json!({"id": "n", "type": "template", "data": {}}).to_string();
-    let million = format!("{{\"nodes\":[{}],\"edges\":[]}}", vec![node.as_str(); 1_000_000].join(","));
+    let million = format!(
+        "{{\"nodes\":[{}],\"edges\":[]}}",
+        vec![node.as_str(); 1_000_000].join(",")
+    );
     let body = format!("{{\"name\":\"x\",\"definition\":{million}}}");
     let reply = me.send(Method::POST, "/api/v1/workflows", &JSON, body.into_bytes());
     assert_problem(&reply, 413, "body-too-large");
     // As many nodes as fit into a body.
-    let many = format!("{{\"nodes\":[{}],\"edges\":[]}}", vec!["1"; 1_900_000].join(","));
+    let many = format!(
+        "{{\"nodes\":[{}],\"edges\":[]}}",
+        vec!["1"; 1_900_000].join(",")
+    );
     let body = format!("{{\"name\":\"x\",\"definition\":{many}}}");
     let reply = me.send(Method::POST, "/api/v1/workflows", &JSON, body.into_bytes());
     assert_problem(&reply, 400, "invalid-input");
@@ -112,14 +143,23 @@ fn unknown_parameters_and_wrong_types_are_named() {
     for (path, parameter) in cases {
         let reply = me.get(path);
         assert_problem(&reply, 400, "invalid-input");
-        assert_eq!(reply.json["errors"][0]["parameter"], parameter, "{path}: {}", reply.text);
+        assert_eq!(
+            reply.json["errors"][0]["parameter"], parameter,
+            "{path}: {}",
+            reply.text
+        );
     }
 }
 
 #[test]
 fn other_media_types_are_refused() {
     let me = app().tenant();
-    let reply = me.send(Method::POST, "/api/v1/workflows", &[("content-type", "text/plain")], b"{}".to_vec());
+    let reply = me.send(
+        Method::POST,
+        "/api/v1/workflows",
+        &[("content-type", "text/plain")],
+        b"{}".to_vec(),
+    );
     assert_problem(&reply, 415, "unsupported-media-type");
 }
 
@@ -133,7 +173,11 @@ fn a_run_request_names_exactly_one_thing_to_run() {
         json!({"definition": hello(), "version": 1}),
         json!({"definition": hello(), "inputs": [1]}),
     ] {
-        assert_problem(&me.post("/api/v1/workflows/execute", &body), 400, "invalid-input");
+        assert_problem(
+            &me.post("/api/v1/workflows/execute", &body),
+            400,
+            "invalid-input",
+        );
     }
     let nul = me.run(&hello(), json!({"name": "a\u{0}b"}));
     assert_problem(&nul, 400, "invalid-input");

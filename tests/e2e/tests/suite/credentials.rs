@@ -6,7 +6,10 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 #[test]
@@ -30,13 +33,23 @@ fn without_a_good_credential_nobody_gets_in() {
 fn expired_and_foreign_tokens_are_told_apart() {
     let app = app();
     let user = uuid::Uuid::now_v7().to_string();
-    let expired = app.sign(json!({"sub": user, "aud": "authenticated", "role": "authenticated", "exp": now_s() - 60}));
+    let expired = app.sign(
+        json!({"sub": user, "aud": "authenticated", "role": "authenticated", "exp": now_s() - 60}),
+    );
     let reply = app.with_credential(&expired).get("/api/v1/workflows");
     assert_problem(&reply, 401, "credential-expired");
     let anon = app.sign(json!({"sub": user, "aud": "anon", "exp": now_s() + 60}));
-    assert_problem(&app.with_credential(&anon).get("/api/v1/workflows"), 401, "unauthenticated");
+    assert_problem(
+        &app.with_credential(&anon).get("/api/v1/workflows"),
+        401,
+        "unauthenticated",
+    );
     let forged = e2e::token::user(&user, None, "another-secret-that-is-long-enough-too");
-    assert_problem(&app.with_credential(&forged).get("/api/v1/workflows"), 401, "unauthenticated");
+    assert_problem(
+        &app.with_credential(&forged).get("/api/v1/workflows"),
+        401,
+        "unauthenticated",
+    );
 }
 
 #[test]
@@ -50,6 +63,14 @@ fn an_api_key_gets_in_and_a_wrong_character_does_not() {
     assert_status(&reply, 200);
     assert!(reply.header("ratelimit-policy").contains("q="));
     assert!(reply.header("ratelimit").contains("r="));
-    let wrong = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
-    assert_problem(&app().with_credential(&wrong).get("/api/v1/workflows"), 401, "unauthenticated");
+    let wrong = format!(
+        "{}{}",
+        &key[..key.len() - 1],
+        if key.ends_with('0') { '1' } else { '0' }
+    );
+    assert_problem(
+        &app().with_credential(&wrong).get("/api/v1/workflows"),
+        401,
+        "unauthenticated",
+    );
 }

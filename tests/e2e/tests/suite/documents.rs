@@ -32,7 +32,16 @@ fn a_created_workflow_reads_back_whole() {
     let read = me.get(&location);
     assert_status(&read, 200);
     assert_eq!(read.header("etag"), "\"v1\"");
-    for field in ["id", "name", "description", "definition", "tags", "version", "created_at", "created_by"] {
+    for field in [
+        "id",
+        "name",
+        "description",
+        "definition",
+        "tags",
+        "version",
+        "created_at",
+        "created_by",
+    ] {
         assert_eq!(read.json[field], created.json[field], "{field}");
     }
     assert_eq!(read.json["definition"], hello());
@@ -46,7 +55,11 @@ fn an_update_makes_a_new_version_and_a_stale_one_is_refused() {
     let path = format!("/api/v1/workflows/{id}");
     let body = json!({"name": "two", "definition": hello(), "message": "renamed"});
 
-    assert_problem(&me.put_with(&path, &[], &body), 428, "precondition-required");
+    assert_problem(
+        &me.put_with(&path, &[], &body),
+        428,
+        "precondition-required",
+    );
     let updated = me.put_with(&path, &[("if-match", "\"v1\"")], &body);
     assert_status(&updated, 200);
     assert_eq!(updated.header("etag"), "\"v2\"");
@@ -74,7 +87,9 @@ fn a_deleted_workflow_is_gone() {
 #[test]
 fn pages_cover_every_workflow_once_newest_first() {
     let me = app().tenant();
-    let made: Vec<String> = (0..5).map(|i| me.workflow(&format!("w{i}"), &hello())).collect();
+    let made: Vec<String> = (0..5)
+        .map(|i| me.workflow(&format!("w{i}"), &hello()))
+        .collect();
     let mut seen = Vec::new();
     let mut path = "/api/v1/workflows?limit=2".to_owned();
     loop {
@@ -82,7 +97,10 @@ fn pages_cover_every_workflow_once_newest_first() {
         assert_status(&page, 200);
         let rows = page.json["data"].as_array().unwrap().clone();
         assert!(rows.len() <= 2);
-        seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         match page.json["next_cursor"].as_str() {
             Some(cursor) => path = format!("/api/v1/workflows?limit=2&cursor={cursor}"),
             None => break,
@@ -103,7 +121,9 @@ fn lists_filter_by_name_and_tag() {
         let reply = me.get(&format!("/api/v1/workflows?{query}"));
         assert_status(&reply, 200);
         let rows = reply.json["data"].as_array().unwrap();
-        rows.iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect()
+        rows.iter()
+            .map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names("name=OTHER"), ["Other"]);
     assert_eq!(names("name=%25"), ["50% off_sale"]);
@@ -123,12 +143,25 @@ fn validation_lists_every_fault_and_stores_nothing() {
     let verdict = me.post("/api/v1/workflows/validate", &json!({"definition": broken}));
     assert_status(&verdict, 200);
     assert_eq!(verdict.json["valid"], false);
-    let pointers: Vec<&str> =
-        verdict.json["errors"].as_array().unwrap().iter().filter_map(|e| e["pointer"].as_str()).collect();
-    assert!(pointers.contains(&"/definition/nodes/1/type"), "{pointers:?}");
-    assert!(pointers.contains(&"/definition/edges/1/target"), "{pointers:?}");
+    let pointers: Vec<&str> = verdict.json["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|e| e["pointer"].as_str())
+        .collect();
+    assert!(
+        pointers.contains(&"/definition/nodes/1/type"),
+        "{pointers:?}"
+    );
+    assert!(
+        pointers.contains(&"/definition/edges/1/target"),
+        "{pointers:?}"
+    );
 
-    let good = me.post("/api/v1/workflows/validate", &json!({"definition": hello()}));
+    let good = me.post(
+        "/api/v1/workflows/validate",
+        &json!({"definition": hello()}),
+    );
     assert_eq!(good.json, json!({"valid": true, "errors": []}));
     assert_eq!(me.get("/api/v1/workflows").json["data"], json!([]));
 }
@@ -138,5 +171,8 @@ fn text_survives_in_every_script() {
     let me = app().tenant();
     let name = "Grüße 你好 🦀 \"quoted\" \\ %_";
     let id = me.workflow(name, &hello());
-    assert_eq!(me.get(&format!("/api/v1/workflows/{id}")).json["name"], name);
+    assert_eq!(
+        me.get(&format!("/api/v1/workflows/{id}")).json["name"],
+        name
+    );
 }

@@ -15,7 +15,13 @@ fn a_repeated_create_gives_the_first_answer_and_makes_nothing() {
     assert_eq!(second.json, first.json);
     assert_eq!(second.header("idempotency-replayed"), "true");
     assert_eq!(second.header("location"), first.header("location"));
-    assert_eq!(me.get("/api/v1/workflows").json["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        me.get("/api/v1/workflows").json["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 
     let other = json!({"name": "other", "definition": hello()});
     let reused = me.post_with("/api/v1/workflows", &key, &other);
@@ -29,7 +35,9 @@ fn concurrent_repeats_make_one_workflow() {
     let threads: Vec<_> = (0..8)
         .map(|_| {
             let (me, body) = (me.clone(), body.clone());
-            std::thread::spawn(move || me.post_with("/api/v1/workflows", &[("idempotency-key", "race")], &body))
+            std::thread::spawn(move || {
+                me.post_with("/api/v1/workflows", &[("idempotency-key", "race")], &body)
+            })
         })
         .collect();
     let replies: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
@@ -37,7 +45,13 @@ fn concurrent_repeats_make_one_workflow() {
         assert_status(reply, 201);
         assert_eq!(reply.json["id"], replies[0].json["id"]);
     }
-    assert_eq!(me.get("/api/v1/workflows").json["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        me.get("/api/v1/workflows").json["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -49,7 +63,13 @@ fn a_repeated_run_gives_that_execution() {
     let second = me.post_with("/api/v1/workflows/execute", &key, &body);
     assert_status(&second, 200);
     assert_eq!(second.json, first.json);
-    assert_eq!(me.get("/api/v1/workflows/execute").json["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        me.get("/api/v1/workflows/execute").json["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     let other = json!({"definition": hello(), "inputs": {"name": "y"}});
     let reused = me.post_with("/api/v1/workflows/execute", &key, &other);
     assert_problem(&reused, 422, "idempotency-key-reused");

@@ -20,14 +20,20 @@ fn a_stream_tells_each_step_and_ends_with_the_committed_result() {
     let (_, result) = events.last().unwrap();
     assert_eq!(result["outputs"]["out"], "Hello, Ada!");
     // Committed before the last event: the trace is there.
-    let trace = me.get(&format!("/api/v1/traces/{}", result["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        result["trace_id"].as_str().unwrap()
+    ));
     assert_eq!(trace.status, 200);
 }
 
 #[test]
 fn tokens_come_as_deltas_that_add_up_to_the_answer() {
     let me = app().tenant();
-    let events = me.stream(&ask("openai/gpt-4o-mini", json!({})), json!({"question": "Say something"}));
+    let events = me.stream(
+        &ask("openai/gpt-4o-mini", json!({})),
+        json!({"question": "Say something"}),
+    );
     let text: String = events
         .iter()
         .filter(|(name, _)| name == "token")
@@ -42,6 +48,9 @@ fn tokens_come_as_deltas_that_add_up_to_the_answer() {
 #[test]
 fn what_cannot_start_is_a_problem_and_no_stream() {
     let me = app().tenant();
-    let reply = me.post("/api/v1/workflows/execute", &json!({"definition": {"nodes": [], "edges": []}, "stream": true}));
+    let reply = me.post(
+        "/api/v1/workflows/execute",
+        &json!({"definition": {"nodes": [], "edges": []}, "stream": true}),
+    );
     assert_problem(&reply, 400, "invalid-input");
 }

@@ -20,11 +20,25 @@ fn it_is_alive_and_ready_on_this_backend() {
 #[test]
 fn every_response_carries_its_trace_and_length() {
     let me = app().tenant();
-    for path in ["/healthz", "/api/v1/workflows", "/api/v1/workflows/nope", "/api/v1/nodes"] {
+    for path in [
+        "/healthz",
+        "/api/v1/workflows",
+        "/api/v1/workflows/nope",
+        "/api/v1/nodes",
+    ] {
         let reply = me.get(path);
         assert_eq!(reply.header("x-trace-id").len(), 32, "{path}");
-        assert!(reply.header("traceparent").contains(reply.header("x-trace-id")), "{path}");
-        assert_eq!(reply.header("content-length"), reply.text.len().to_string(), "{path}");
+        assert!(
+            reply
+                .header("traceparent")
+                .contains(reply.header("x-trace-id")),
+            "{path}"
+        );
+        assert_eq!(
+            reply.header("content-length"),
+            reply.text.len().to_string(),
+            "{path}"
+        );
     }
 }
 
@@ -39,17 +53,29 @@ fn unknown_paths_and_methods_are_problems() {
 
 #[test]
 fn a_browser_may_ask_from_elsewhere() {
-    let reply = app().with_credential("").send(Method::OPTIONS, "/api/v1/workflows", &[], Vec::new());
+    let reply =
+        app()
+            .with_credential("")
+            .send(Method::OPTIONS, "/api/v1/workflows", &[], Vec::new());
     assert_status(&reply, 204);
     assert_eq!(reply.header("access-control-allow-origin"), "*");
-    assert!(reply.header("access-control-allow-headers").contains("authorization"));
+    assert!(
+        reply
+            .header("access-control-allow-headers")
+            .contains("authorization")
+    );
 }
 
 #[test]
 fn the_description_names_every_route() {
     let document = app().with_credential("").get("/api/v1/openapi.json").json;
     assert_eq!(document["openapi"], "3.1.0");
-    for path in ["/api/v1/workflows", "/api/v1/workflows/{id}", "/api/v1/workflows/execute", "/api/v1/traces/{trace_id}"] {
+    for path in [
+        "/api/v1/workflows",
+        "/api/v1/workflows/{id}",
+        "/api/v1/workflows/execute",
+        "/api/v1/traces/{trace_id}",
+    ] {
         assert!(document["paths"][path].is_object(), "{path}");
     }
 }

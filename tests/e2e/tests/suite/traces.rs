@@ -9,15 +9,28 @@ use serde_json::{Value, json};
 fn a_run_has_one_root_and_one_span_per_attempt() {
     let me = app().tenant();
     let run = me.run(&hello(), json!({"name": "Ada"}));
-    let trace = me.get(&format!("/api/v1/traces/{}", run.json["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run.json["trace_id"].as_str().unwrap()
+    ));
     assert_status(&trace, 200);
     assert_eq!(trace.json["trace"]["kind"], "run");
-    assert_eq!(trace.json["trace"]["execution_id"], run.json["execution_id"]);
+    assert_eq!(
+        trace.json["trace"]["execution_id"],
+        run.json["execution_id"]
+    );
     let roots = trace.json["spans"].as_array().unwrap();
     assert_eq!(roots.len(), 1);
-    assert_eq!(roots[0]["attributes"]["gen_ai.operation.name"], "invoke_workflow");
-    let nodes: Vec<&str> =
-        roots[0]["children"].as_array().unwrap().iter().filter_map(|s| s["node_id"].as_str()).collect();
+    assert_eq!(
+        roots[0]["attributes"]["gen_ai.operation.name"],
+        "invoke_workflow"
+    );
+    let nodes: Vec<&str> = roots[0]["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|s| s["node_id"].as_str())
+        .collect();
     assert_eq!(nodes, ["in", "greet", "out"]);
     for span in roots[0]["children"].as_array().unwrap() {
         assert_eq!(span["attempt"], 1);
@@ -48,7 +61,10 @@ fn requests_leave_a_trace_of_their_own() {
     let trace = eventually(&me, &format!("/api/v1/traces/{trace_id}"));
     assert_eq!(trace["trace"]["name"], "GET /api/v1/workflows");
     assert_eq!(trace["trace"]["kind"], "request");
-    assert_eq!(trace["spans"][0]["attributes"]["http.response.status_code"], 200);
+    assert_eq!(
+        trace["spans"][0]["attributes"]["http.response.status_code"],
+        200
+    );
 }
 
 /// Spans of requests are flushed after the response: asks until they are there.
@@ -59,7 +75,10 @@ fn eventually(me: &Tenant, path: &str) -> Value {
         if reply.status == 200 {
             return reply.json;
         }
-        assert!(std::time::Instant::now() < deadline, "{path} did not appear");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{path} did not appear"
+        );
     }
 }
 
@@ -73,7 +92,9 @@ fn lists_filter_and_page() {
     assert_status(&first, 200);
     assert_eq!(first.json["data"].as_array().unwrap().len(), 2);
     let cursor = first.json["next_cursor"].as_str().unwrap();
-    let second = me.get(&format!("/api/v1/traces?kind=run&status=ok&limit=2&cursor={cursor}"));
+    let second = me.get(&format!(
+        "/api/v1/traces?kind=run&status=ok&limit=2&cursor={cursor}"
+    ));
     assert_eq!(second.json["data"].as_array().unwrap().len(), 1);
     assert_eq!(second.json["next_cursor"], Value::Null);
     let failed = me.get("/api/v1/traces?kind=run&status=error");
