@@ -1,6 +1,10 @@
 //! What components are given beyond WASI: Postgres, outbound HTTP, key-value stores and variables.
 pub mod http;
 pub mod kv;
+#[expect(
+    clippy::result_large_err,
+    reason = "the interface's own error type is that large"
+)]
 pub mod pg;
 pub mod variables;
 

@@ -38,6 +38,7 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     } else {
         Some(project.lock()?)
     };
+    forget_readiness(args.ready_file.as_deref());
     let secrets = Secrets::load(&project)?;
     let (built, database) = tokio::join!(
         build(&project, &manifest, &args),
@@ -67,12 +68,16 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     serving.await?;
     log::stopping();
     announced.abort();
-    if let Some(path) = &args.ready_file {
-        // It may never have been written.
-        let _ = std::fs::remove_file(path);
-    }
+    forget_readiness(args.ready_file.as_deref());
     tokio::task::spawn_blocking(move || drop(database)).await?;
     Ok(())
+}
+
+/// Removes a ready file, this start's or that of one that was killed; there may be none.
+fn forget_readiness(file: Option<&Path>) {
+    if let Some(path) = file {
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 async fn build(project: &Project, manifest: &Manifest, args: &UpArgs) -> Result<()> {

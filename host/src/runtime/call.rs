@@ -94,9 +94,9 @@ pub struct GuestBody {
 }
 
 impl GuestBody {
-    /// Whether a time limit cut this body.
+    /// Whether the instance ended before this body did.
     pub fn was_cut(&self) -> bool {
-        self.meter.timed_out() || self.meter.out_of_memory()
+        self.meter.failed()
     }
 }
 
@@ -109,10 +109,17 @@ impl Body for GuestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(context);
-        if matches!(frame, Poll::Ready(Some(Ok(_)))) {
-            self.meter.note_progress();
+        match frame {
+            Poll::Ready(Some(Ok(_))) => {
+                self.meter.note_progress();
+                frame
+            }
+            // The guest's end of the body closes with its instance, as if the body were whole.
+            Poll::Ready(None) if self.was_cut() => {
+                Poll::Ready(Some(Err(wasmtime_wasi_http::Error::HttpResponseIncomplete)))
+            }
+            _ => frame,
         }
-        frame
     }
 
     fn is_end_stream(&self) -> bool {

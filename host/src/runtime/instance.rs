@@ -202,14 +202,14 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, store: Store<Ctx>, outcome: Result<()>) {
-        drop(store);
-        if let Err(error) = outcome
-            && !log::is_stopping()
-        {
-            log::component_error(
-                &self.component.id,
-                &format!("an instance ended: {}", error.root_cause()),
-            );
+        if let Err(error) = outcome {
+            // Noted before the guest's writers go, so that a cut body does not look like a whole one.
+            self.pulse.note_failed();
+            if !log::is_stopping() {
+                let cause = error.root_cause();
+                log::component_error(&self.component.id, &format!("an instance ended: {cause}"));
+            }
         }
+        drop(store);
     }
 }

@@ -10,6 +10,7 @@ use futures::task::AtomicWaker;
 pub struct Meter {
     timed_out: AtomicBool,
     out_of_memory: AtomicBool,
+    failed: AtomicBool,
     progress: AtomicBool,
 }
 
@@ -22,6 +23,11 @@ impl Meter {
     /// Whether the memory limit was hit.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory.load(Ordering::Relaxed)
+    }
+
+    /// Whether the instance ended before its time, for whatever reason.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Notes that a piece of the response went out.
@@ -73,6 +79,11 @@ impl Pulse {
     /// The instance asked for more memory than it may have.
     pub fn note_out_of_memory(&self) {
         self.with_meter(|meter| meter.out_of_memory.store(true, Ordering::Relaxed));
+    }
+
+    /// The instance ends before its time.
+    pub fn note_failed(&self) {
+        self.with_meter(|meter| meter.failed.store(true, Ordering::Relaxed));
     }
 
     /// Counts one epoch in which the guest was computing; returns how many since it last made progress.

@@ -231,12 +231,12 @@ impl Body {
 }
 
 impl Streaming {
-    /// Logs, once, that a limit cut the stream.
+    /// Logs, once, that the instance ended while the response streamed.
     fn report_cut(&mut self) {
         if !self.reported && self.body.was_cut() {
             self.reported = true;
             let id = self.shared.component_id(self.component);
-            let reason = "a limit ended the response while it streamed";
+            let reason = "the function ended while its response streamed";
             log::component_error(
                 id,
                 &format!("{} {}: {reason}", self.origin.method, self.origin.path),
@@ -262,7 +262,7 @@ impl HttpBody for Body {
                 .map_err(|never| match never {}),
             Self::Guest(streaming) => {
                 let frame = Pin::new(&mut streaming.body).poll_frame(context);
-                if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
+                if matches!(frame, Poll::Ready(Some(Err(_)))) {
                     streaming.report_cut();
                 }
                 frame

@@ -32,6 +32,7 @@ async fn route(request: Request) -> Result<Answer> {
         "/trap" => panic!("on purpose"),
         "/wait" => wait(&query).await,
         "/stream" => stream(&query),
+        "/stream-trap" => stream_trap(),
         "/echo" => echo(request),
         "/kv" => kv(request, &query).await?,
         "/var" => text(200, variables::get(&query).await.map_err(|error| anyhow::anyhow!("{error:?}"))?),
@@ -172,6 +173,16 @@ fn stream(n: &str) -> Answer {
         eprintln!("stream done");
     });
     Response::builder().header("content-type", "text/event-stream").body(box_body(body)).expect("a valid response")
+}
+
+fn stream_trap() -> Answer {
+    let (mut sender, body) = body::stream::<String>();
+    spin_sdk::wasip3::spawn(async move {
+        let _ = sender.send("data: first\n\n".to_owned()).await;
+        time::sleep(Duration::from_millis(50)).await;
+        panic!("on purpose");
+    });
+    Response::new(box_body(body))
 }
 
 fn echo(request: Request) -> Answer {

@@ -1,8 +1,7 @@
 //! Components that spin, leak, trap or never answer: the request ends, the host lives, the span is kept.
-mod support;
 
+use crate::support::App;
 use http::Request;
-use support::App;
 
 #[test]
 fn limits_end_requests_and_nothing_else() {
@@ -41,7 +40,20 @@ fn a_stream_ends_at_its_own_limit() {
         pieces.is_err(),
         "the body must not look as if it were whole"
     );
-    host.wait_for_line("a limit ended the response while it streamed");
+    host.wait_for_line("the function ended while its response streamed");
+    assert_eq!(host.get("/healthz").0, 200);
+}
+
+#[test]
+fn a_trap_in_a_stream_is_not_taken_for_its_end() {
+    let app = App::new();
+    let host = app.ephemeral();
+    let pieces =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.get("/stream-trap")));
+    assert!(
+        pieces.is_err(),
+        "the body must not look as if it were whole"
+    );
     assert_eq!(host.get("/healthz").0, 200);
 }
 

@@ -3,8 +3,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 /// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A copy of the test application, removed at the end.
 pub struct App {
@@ -61,15 +61,40 @@ impl App {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end; one that does not end is killed, and so fails.
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("nodeai runs")
+        let mut command = self.command(args);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("nodeai starts");
+        let pid = child.id().cast_signed();
+        let (done, ended) = channel::<()>();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                // SAFETY: kill takes plain integers.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        });
+        let output = child.wait_with_output().expect("an end");
+        drop(done);
+        output
     }
 
     /// Starts the host and waits until it is ready.
     pub fn start(&self, args: &[&str]) -> Host {
         let ready = self.path().join("ready.json");
-        let mut command = self.command(&["up", "--no-build", "--listen", "127.0.0.1:0"]);
+        // A host that was killed has left its own.
+        let _ = std::fs::remove_file(&ready);
+        let mut command = self.command(&[
+            "up",
+            "--no-build",
+            "--log",
+            "json",
+            "--listen",
+            "127.0.0.1:0",
+        ]);
         command.args(args).arg("--ready-file").arg(&ready);
         let mut child = command
             .stdout(Stdio::null())
@@ -77,22 +102,13 @@ impl App {
             .spawn()
             .expect("nodeai starts");
         let lines = follow(child.stderr.take().expect("a pipe"));
-        let since = Instant::now();
-        while !ready.is_file() {
-            if child.try_wait().expect("a status").is_some() || since.elapsed() > PATIENCE {
-                panic!(
-                    "the host did not start: {:?}",
-                    lines.try_iter().collect::<Vec<_>>()
-                );
-            }
-            std::thread::yield_now();
-        }
+        wait_for_line(&lines, "listening on");
         let text = std::fs::read_to_string(&ready).expect("the ready file");
         let info: Value = serde_json::from_str(&text).expect("JSON");
         let url = info["url"].as_str().expect("a URL").to_owned();
         Host {
             child,
-            lines,
+            lines: Mutex::new(lines),
             url,
             info,
         }
@@ -116,10 +132,22 @@ fn follow(output: std::process::ChildStderr) -> Receiver<String> {
     lines
 }
 
+fn wait_for_line(lines: &Receiver<String>, text: &str) {
+    let since = Instant::now();
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(PATIENCE.saturating_sub(since.elapsed())) {
+            Ok(line) if line.contains(text) => return,
+            Ok(line) => seen.push(line),
+            Err(_) => panic!("no line with {text:?} in {seen:#?}"),
+        }
+    }
+}
+
 /// A running host; stopped at the end.
 pub struct Host {
     child: Child,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     /// Where it listens.
     pub url: String,
     /// The ready file.
@@ -174,17 +202,11 @@ impl Host {
     }
 
     /// Waits for a line of the log that holds `text`.
-    pub fn wait_for_line(&self, text: &str) -> String {
-        let since = Instant::now();
-        loop {
-            let line = self
-                .lines
-                .recv_timeout(PATIENCE.saturating_sub(since.elapsed()));
-            let line = line.unwrap_or_else(|_| panic!("no line with {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
+    pub fn wait_for_line(&self, text: &str) {
+        wait_for_line(
+            &self.lines.lock().expect("no panic while it was held"),
+            text,
+        );
     }
 
     /// Kills the host outright.

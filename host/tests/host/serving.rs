@@ -1,8 +1,7 @@
 //! What a component sees of requests and of the world, through the built host.
-mod support;
 
+use crate::support::App;
 use http::Request;
-use support::App;
 
 #[test]
 fn components_learn_how_they_were_reached() {

@@ -1,7 +1,6 @@
 //! The database behind components, and the embedded one's life.
-mod support;
 
-use support::App;
+use crate::support::App;
 
 #[test]
 fn every_type_survives() {
