@@ -45,6 +45,13 @@ impl Faults {
         self.0.is_empty()
     }
 
+    /// Whether there is one with any of these codes.
+    pub(crate) fn any(&self, codes: &[&str]) -> bool {
+        self.0
+            .iter()
+            .any(|fault| codes.contains(&fault.code.as_str()))
+    }
+
     /// `Ok` if nothing was found.
     pub(crate) fn into_result<T>(self, good: T) -> Result<T, Vec<Fault>> {
         if self.0.is_empty() {
