@@ -72,6 +72,12 @@ pub fn compile(document: &Value) -> Result<Compiled, Vec<Fault>> {
     })
 }
 
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Compiled({} nodes, {})", self.nodes.len(), self.hash)
+    }
+}
+
 impl Compiled {
     /// The document.
     pub fn definition(&self) -> &Definition {

@@ -223,10 +223,10 @@ impl Player {
                 }
             }
         };
-        let call = CallMeta {
+        let call = Box::new(CallMeta {
             cost_pusd: Some(5),
             ..CallMeta::default()
-        };
+        });
         self.take(What::AttemptFinished {
             node,
             attempt,

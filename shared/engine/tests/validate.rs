@@ -279,7 +279,7 @@ fn inputs_are_checked_and_filled_in() {
         {"name": "n", "type": "integer", "default": 3},
         {"name": "kind", "type": "string", "enum": ["a", "b"]},
     ]});
-    let plan = compile(&with("/nodes/0/data", fields)).ok().expect("valid");
+    let plan = compile(&with("/nodes/0/data", fields)).expect("valid");
     assert_eq!(
         plan.check_inputs(json!({"q": "x", "more": 1})),
         Ok(json!({"q": "x", "more": 1, "n": 3}))

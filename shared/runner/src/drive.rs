@@ -124,7 +124,7 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
         let result = AttemptResult::Error {
             error: NodeError::lost(),
         };
-        let call = CallMeta::default();
+        let call = Box::<CallMeta>::default();
         driver
             .accept(What::AttemptFinished {
                 node,
@@ -154,7 +154,7 @@ enum Done {
     Attempt {
         node: String,
         attempt: u32,
-        call: CallMeta,
+        call: Box<CallMeta>,
         result: AttemptResult,
     },
     RetryDue {
@@ -328,7 +328,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                     Done::Attempt {
                         node: which.node,
                         attempt: which.attempt,
-                        call,
+                        call: Box::new(call),
                         result,
                     }
                 };
@@ -336,7 +336,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             }
         };
         let result = self.shared.blank_result(at_once);
-        let call = CallMeta::default();
+        let call = Box::<CallMeta>::default();
         self.accept(What::AttemptFinished {
             node,
             attempt,
