@@ -27,8 +27,12 @@ impl Faults {
         code: &str,
         message: impl Into<String>,
     ) {
-        if self.0.len() < MOST_FAULTS {
-            let (pointer, message) = (pointer.into(), message.into());
+        let (pointer, message) = (pointer.into(), message.into());
+        let known = self
+            .0
+            .iter()
+            .any(|fault| fault.pointer == pointer && fault.message == message);
+        if !known && self.0.len() < MOST_FAULTS {
             self.0.push(Fault {
                 pointer,
                 code: code.to_owned(),

@@ -171,6 +171,14 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
     {
         let schema = &schema["properties"][name.as_str()];
         let at = format!("{at}/{}", token(name));
+        if nodes::role(schema) == Role::Literal {
+            Checker {
+                templates: Mode::Plain,
+                faults,
+            }
+            .check(schema, value, &at);
+            continue;
+        }
         let mut finder = Finder {
             templates,
             found: &mut references,
@@ -214,6 +222,7 @@ impl Finder<'_> {
 
     fn compile(&mut self, text: &str, role: Role, at: &str) {
         let found = match role {
+            // Not compiled: these stay as they are.
             Role::Literal => return,
             Role::Template if !is_template(text) => return,
             Role::Template => self.templates.check(text),

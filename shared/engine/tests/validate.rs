@@ -129,6 +129,14 @@ fn nodes_are_checked() {
 }
 
 #[test]
+fn literals_may_not_be_templates() {
+    let mut document = good();
+    document["nodes"][1] =
+        json!({"id": "ask", "type": "merge", "data": {"join": "{{ inputs.join }}"}});
+    check(document, &["/nodes/1/data/join not_allowed"]);
+}
+
+#[test]
 fn templates_are_checked() {
     check(
         with("/nodes/1/data/prompt", json!("{{ inputs. }}")),

@@ -170,6 +170,7 @@ struct Driver<'a, H, C, E, S, L> {
     tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
     secrets: Option<BTreeMap<String, String>>,
     secrets_failed: Option<NodeError>,
+    deadline_us: i64,
 }
 
 impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H, C, E, S, L> {
@@ -182,6 +183,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             tasks: FuturesUnordered::new(),
             secrets: None,
             secrets_failed: None,
+            deadline_us: i64::MAX,
         }
     }
 
@@ -195,6 +197,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let limit = pin!(limit.map(|()| CancelReason::Timeout));
         let cancel = pin!(cancel);
         let mut early = select(cancel, limit).map(|first| first.factor_first().0);
+        self.deadline_us = clock
+            .now_us()
+            .saturating_add_unsigned(timeout_ms.saturating_mul(1_000));
         while self.run.outcome().is_none() {
             self.perform().await;
             if self.shared.closed.get() {
@@ -292,6 +297,11 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             }
             if self.shared.closed.get() {
                 return;
+            }
+            // Nodes without calls never wait: the time limit is looked at here too.
+            if self.run.outcome().is_none() && self.shared.ports.clock.now_us() >= self.deadline_us
+            {
+                self.cancel(CancelReason::Timeout).await;
             }
         }
     }
