@@ -1,6 +1,7 @@
 //! The application under test.
 
 use crate::process::{Running, binary, root};
+use crate::project::Project;
 use crate::{Tenant, database, token};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
+/// Signs the tests' user tokens.
+pub const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
 
 /// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +33,10 @@ pub struct App {
     pub llm: llm_standin::StandIn,
     jwt_secret: String,
     issuer: Option<String>,
-    _host: Option<Running>,
-    _rest: Option<Running>,
+    host: Option<Running>,
+    #[expect(dead_code, reason = "lives as long as the application")]
+    rest: Option<Running>,
+    _project: Option<Project>,
 }
 
 /// How to start an application.
@@ -80,19 +84,10 @@ impl Setup {
     pub fn start_on(self, url: &str) -> App {
         let ready = ready_file();
         let llm = llm_standin::StandIn::start().expect("the stand-in starts");
-        let mut command = Command::new(binary("nodeai"));
+        let project = Project::new();
+        let mut command = project.up(&ready);
         command
-            .current_dir(root())
-            .args([
-                "up",
-                "--quiet",
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-private",
-                "127.0.0.1",
-            ])
-            .args(["--database-url", url, "--ready-file"])
-            .arg(&ready)
+            .args(["--database-url", url])
             .args(&self.args)
             .envs(self.env.iter().cloned());
         let (rest, issuer) = match self.backend {
@@ -130,8 +125,9 @@ impl Setup {
             llm,
             jwt_secret: JWT_SECRET.to_owned(),
             issuer,
-            _host: Some(host),
-            _rest: rest,
+            host: Some(host),
+            rest,
+            _project: Some(project),
         }
     }
 }
@@ -146,8 +142,9 @@ impl App {
             llm: llm_standin::StandIn::start().expect("the stand-in starts"),
             jwt_secret: secret,
             issuer: std::env::var("NODEAI_E2E_JWT_ISSUER").ok(),
-            _host: None,
-            _rest: None,
+            host: None,
+            rest: None,
+            _project: None,
         }
     }
 
@@ -175,13 +172,14 @@ impl App {
 
     /// Kills the host as a power cut would.
     pub fn kill(&mut self) {
-        if let Some(host) = &mut self._host {
+        if let Some(host) = &mut self.host {
             host.kill();
         }
     }
 }
 
-fn migrate(url: &str) {
+/// Applies the migrations.
+pub fn migrate(url: &str) {
     let status = Command::new(binary("nodeai"))
         .current_dir(root())
         .args(["migrate", "apply", "--quiet", "--database-url", url])
@@ -208,11 +206,13 @@ fn start_rest(url: &str) -> (Running, String) {
     (rest, line.trim().to_owned())
 }
 
-fn ready_file() -> PathBuf {
+/// A name for a ready file.
+pub fn ready_file() -> PathBuf {
     std::env::temp_dir().join(format!("nodeai-ready-{}.json", uuid::Uuid::new_v4()))
 }
 
-fn wait_for(ready: &PathBuf, host: &mut Running) -> Value {
+/// Waits for the ready file of `host` and reads it.
+pub fn wait_for(ready: &PathBuf, host: &mut Running) -> Value {
     let deadline = Instant::now() + Duration::from_secs(900);
     loop {
         if let Ok(text) = std::fs::read_to_string(ready) {

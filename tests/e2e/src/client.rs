@@ -91,6 +91,23 @@ impl Tenant {
         Reply::read(request.send().expect("the application answers"))
     }
 
+    /// GET; `None` when the application does not answer.
+    pub fn try_get(&self, path: &str) -> Option<Reply> {
+        let request = client()
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(&self.credential);
+        request.send().ok().map(Reply::read)
+    }
+
+    /// POST of JSON; `None` when the application does not answer.
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<Reply> {
+        let request = client()
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(&self.credential)
+            .json(body);
+        request.send().ok().map(Reply::read)
+    }
+
     fn json(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers);

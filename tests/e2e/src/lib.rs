@@ -6,8 +6,10 @@
 pub mod app;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod database;
 pub mod process;
+pub mod project;
 pub mod token;
 
 pub use app::{App, Backend};

@@ -16,7 +16,11 @@ pub fn root() -> PathBuf {
 pub fn binary(name: &str) -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let path = exe.ancestors().nth(2).unwrap().join(name);
-    assert!(path.exists(), "{} is not built: run `cargo test --no-run` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo test --no-run` first",
+        path.display()
+    );
     path
 }
 

@@ -1,0 +1,155 @@
+//! A Postgres that a test may stop and start.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A cluster on loopback; stopped and removed with this value.
+pub struct Cluster {
+    folder: PathBuf,
+    bin: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    /// Makes and starts one.
+    pub fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let folder = std::env::temp_dir().join(format!("nodeai-cluster-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let cluster = Self {
+            bin: newest_binaries(),
+            folder,
+            port,
+        };
+        let status = Command::new("chown")
+            .args(["-R", &user()])
+            .arg(&cluster.folder)
+            .status();
+        assert!(status.is_ok(), "chown runs");
+        let data = cluster.data();
+        cluster.run(
+            "initdb",
+            &[
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+                "-D",
+                &data,
+            ],
+        );
+        cluster.up();
+        cluster
+    }
+
+    /// The owner's URL.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Stops the server as a reboot would: sessions are cut.
+    pub fn down(&self) {
+        self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-D", &self.data()]);
+    }
+
+    /// Starts it again and waits until it answers.
+    pub fn up(&self) {
+        let folder = self.folder.display();
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=100",
+            self.port
+        );
+        let log = format!("{folder}/log");
+        self.run(
+            "pg_ctl",
+            &[
+                "start",
+                "-w",
+                "-l",
+                &log,
+                "-o",
+                &options,
+                "-D",
+                &self.data(),
+            ],
+        );
+    }
+
+    fn data(&self) -> String {
+        self.folder.join("data").display().to_string()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.bin.join(program);
+        let mut command = match is_root() {
+            // Postgres refuses to be root.
+            true => {
+                let mut command = Command::new("setpriv");
+                command
+                    .arg(format!("--reuid={}", user()))
+                    .arg("--clear-groups")
+                    .arg(&program);
+                command
+            }
+            false => Command::new(&program),
+        };
+        let status = command
+            .current_dir("/")
+            .args(arguments)
+            .stdout(Stdio::null())
+            .status();
+        assert!(
+            status.is_ok_and(|s| s.success()),
+            "{} {arguments:?}",
+            program.display()
+        );
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let data = self.data();
+        if Path::new(&data).join("postmaster.pid").exists() {
+            self.run("pg_ctl", &["stop", "-m", "immediate", "-w", "-D", &data]);
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid has no preconditions.
+    unsafe { libc::geteuid() == 0 }
+}
+
+fn user() -> String {
+    match is_root() {
+        true => "nobody".to_owned(),
+        false => std::env::var("USER").unwrap_or_else(|_| "nobody".to_owned()),
+    }
+}
+
+fn newest_binaries() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = versions
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
+        .filter(|(_, bin)| bin.join("initdb").exists())
+        .max();
+    newest
+        .expect("a PostgreSQL server: apt-get install postgresql")
+        .1
+}
