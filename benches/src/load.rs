@@ -1,0 +1,129 @@
+//! Closed-loop load over kept-alive HTTP/1.1 connections.
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::fmt;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// One kind of request.
+#[derive(Clone)]
+pub struct Case {
+    /// What the table calls it.
+    pub name: String,
+    method: Method,
+    path: String,
+    body: Bytes,
+}
+
+impl Case {
+    /// A GET.
+    pub fn get(name: &str, path: &str) -> Self {
+        Self { name: name.to_owned(), method: Method::GET, path: path.to_owned(), body: Bytes::new() }
+    }
+
+    /// A POST of JSON.
+    pub fn post(name: &str, path: &str, body: Value) -> Self {
+        Self { method: Method::POST, body: body.to_string().into(), ..Self::get(name, path) }
+    }
+
+    fn request(&self, key: &str) -> Result<Request<Full<Bytes>>> {
+        let request = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {key}"))
+            .header("content-type", "application/json");
+        Ok(request.body(Full::new(self.body.clone()))?)
+    }
+}
+
+/// Latencies of one or more rounds.
+#[derive(Default)]
+pub struct Measured {
+    latencies: Vec<Duration>,
+    time: Duration,
+}
+
+impl Measured {
+    /// Adds a round.
+    pub fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        self.time += other.time;
+    }
+
+    /// Requests per second.
+    pub fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.time.as_secs_f64()
+    }
+
+    fn quantile_ms(&self, q: f64) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        // Nearest rank: the smallest value with at least q of the values at or below it.
+        let rank = (q * sorted.len() as f64).ceil() as usize;
+        sorted.get(rank.saturating_sub(1)).map_or(0.0, |d| d.as_secs_f64() * 1e3)
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} | {:.2} | {:.2}", self.rate(), self.quantile_ms(0.5), self.quantile_ms(0.99))
+    }
+}
+
+async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn exchange(sender: &mut SendRequest<Full<Bytes>>, case: &Case, key: &str) -> Result<String> {
+    sender.ready().await?;
+    let response = sender.send_request(case.request(key)?).await?;
+    let status = response.status();
+    let timing = response.headers().get("server-timing").and_then(|v| v.to_str().ok());
+    let timing = timing.unwrap_or_default().to_owned();
+    let body = response.into_body().collect().await?.to_bytes();
+    ensure!(status == StatusCode::OK, "{} answers {status}: {}", case.path, String::from_utf8_lossy(&body));
+    Ok(timing)
+}
+
+/// One request on a connection of its own; gives the number of statements that the application counted.
+pub async fn once(address: &str, key: &str, case: &Case) -> Result<String> {
+    let timing = exchange(&mut connect(address).await?, case, key).await?;
+    let count = timing.split('"').nth(1).and_then(|desc| desc.split(' ').next());
+    Ok(count.unwrap_or("0").to_owned())
+}
+
+/// Keeps `connections` busy for `length`.
+pub async fn run(address: &str, key: &str, case: &Case, connections: usize, length: Duration) -> Result<Measured> {
+    let mut tasks = Vec::new();
+    let start = Instant::now();
+    for _ in 0..connections {
+        let (address, key, case) = (address.to_owned(), key.to_owned(), case.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut sender = connect(&address).await?;
+            let mut latencies = Vec::new();
+            while start.elapsed() < length {
+                let began = Instant::now();
+                exchange(&mut sender, &case, &key).await?;
+                latencies.push(began.elapsed());
+            }
+            anyhow::Ok(latencies)
+        }));
+    }
+    let mut measured = Measured::default();
+    for task in tasks {
+        measured.latencies.extend(task.await.context("a connection's task")??);
+    }
+    measured.time = start.elapsed();
+    Ok(measured)
+}
