@@ -27,8 +27,12 @@ impl Faults {
         code: &str,
         message: impl Into<String>,
     ) {
-        if self.0.len() < MOST_FAULTS {
-            let (pointer, message) = (pointer.into(), message.into());
+        let (pointer, message) = (pointer.into(), message.into());
+        let known = self
+            .0
+            .iter()
+            .any(|fault| fault.pointer == pointer && fault.message == message);
+        if !known && self.0.len() < MOST_FAULTS {
             self.0.push(Fault {
                 pointer,
                 code: code.to_owned(),
@@ -43,6 +47,13 @@ impl Faults {
 
     pub(crate) fn none(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether there is one with any of these codes.
+    pub(crate) fn any(&self, codes: &[&str]) -> bool {
+        self.0
+            .iter()
+            .any(|fault| codes.contains(&fault.code.as_str()))
     }
 
     /// `Ok` if nothing was found.

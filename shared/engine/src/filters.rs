@@ -11,6 +11,100 @@ pub(crate) fn add_to(env: &mut Environment<'static>) {
     env.add_filter("truncate", truncate);
 }
 
+/// The filters that templates may use: ours and those built into minijinja.
+const KNOWN: &[&str] = &[
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "fromjson",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "striptags",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "zip",
+];
+
+/// Finds filters that do not exist; the engine itself would notice only during the run.
+/// Looks at what follows a `|` inside of braces and outside of quotes.
+pub(crate) fn unknown(text: &str, is_expression: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut code = is_expression;
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let next = &rest[c.len_utf8()..];
+        match (code, quote, c) {
+            (true, Some(_), '\\') => {
+                rest = next
+                    .chars()
+                    .next()
+                    .map_or("", |escaped| &next[escaped.len_utf8()..]);
+                continue;
+            }
+            (true, Some(open), _) if open == c => quote = None,
+            (true, None, '"' | '\'') => quote = Some(c),
+            (true, None, '|') => {
+                let word = next
+                    .trim_start()
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next();
+                let word = word.unwrap_or_default();
+                if !word.is_empty() && !KNOWN.contains(&word) {
+                    found.push(word.to_owned());
+                }
+            }
+            (true, None, '}' | '%') if next.starts_with('}') => code = is_expression,
+            (false, _, '{') if next.starts_with(['{', '%']) => code = true,
+            _ => {}
+        }
+        rest = next;
+    }
+    found
+}
+
 /// Parses a JSON text.
 fn from_json(text: &str) -> Result<Jinja, Error> {
     let parsed: Value = serde_json::from_str(text)
@@ -82,6 +176,30 @@ mod tests {
     fn pages_become_readable_text() {
         let html = "<html><STYLE>p{}</style><script>if (a<b) {}</SCRIPT><!-- > --><p>A &amp; B</p><p>C&lt;D é</p><br";
         assert_eq!(strip_tags(html), "A & B C<D é");
+    }
+
+    #[test]
+    fn every_known_filter_exists() {
+        let templates = crate::template::Templates::new();
+        for name in KNOWN {
+            let scope = jinja(serde_json::json!({"inputs": {"x": "a"}}));
+            let result = templates.render_text(&format!("{{{{ inputs.x | {name} }}}}"), &scope);
+            let missing = result.is_err_and(|error| error.0.contains("unknown filter"));
+            assert!(!missing, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_filters_are_found_where_filters_can_be() {
+        assert_eq!(
+            unknown("a | b {{ x|upper | nope('|q') }} {% if y | nada %}", false),
+            ["nope", "nada"]
+        );
+        assert_eq!(unknown("x | gone ~ \"it's | fine\"", true), ["gone"]);
+        assert_eq!(
+            unknown("{{ {'a': {'b': x | upper}} | tojson }} | y", false),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub enum What {
         result: AttemptResult,
         /// What is known of the call that it made.
         #[serde(default, skip_serializing_if = "CallMeta::is_empty")]
-        call: CallMeta,
+        call: Box<CallMeta>,
     },
     /// Decision: try again later.
     RetryScheduled {

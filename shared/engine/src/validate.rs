@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::document::{self, Definition, Edge, Node};
 use crate::fault::{Fault, Faults, token};
+use crate::filters;
 use crate::graph::{DEFAULT_HANDLE, Graph};
 use crate::nodes::{self, COMMON, Kind, Role};
 use crate::schema::{Checker, Templates as Mode};
@@ -69,6 +70,12 @@ pub fn compile(document: &Value) -> Result<Compiled, Vec<Fault>> {
         templates,
         hash,
     })
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Compiled({} nodes, {})", self.nodes.len(), self.hash)
+    }
 }
 
 impl Compiled {
@@ -164,6 +171,14 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
     {
         let schema = &schema["properties"][name.as_str()];
         let at = format!("{at}/{}", token(name));
+        if nodes::role(schema) == Role::Literal {
+            Checker {
+                templates: Mode::Plain,
+                faults,
+            }
+            .check(schema, value, &at);
+            continue;
+        }
         let mut finder = Finder {
             templates,
             found: &mut references,
@@ -207,6 +222,7 @@ impl Finder<'_> {
 
     fn compile(&mut self, text: &str, role: Role, at: &str) {
         let found = match role {
+            // Not compiled: these stay as they are.
             Role::Literal => return,
             Role::Template if !is_template(text) => return,
             Role::Template => self.templates.check(text),
@@ -214,6 +230,10 @@ impl Finder<'_> {
         };
         match found {
             Ok(found) => {
+                for name in filters::unknown(text, role == Role::Expression) {
+                    self.faults
+                        .add(at, "unknown_filter", format!("there is no filter {name:?}"));
+                }
                 for name in &found.unknown {
                     let message = format!(
                         "unknown name {name:?}; known are inputs, nodes, vars, secrets and run"
@@ -333,6 +353,10 @@ fn check_shape(
         );
     }
     check_error_edges(graph, ready, faults);
+    // A broken edge or id would only make more faults of what hangs on it.
+    if faults.any(&["unknown_node", "duplicate_id"]) {
+        return;
+    }
     let order = match graph.order() {
         Ok(order) => order,
         Err(cycle) => return report_cycle(graph, &cycle, faults),
@@ -377,7 +401,7 @@ fn report_cycle(graph: &Graph, cycle: &[usize], faults: &mut Faults) {
     let closes =
         |link: &crate::graph::Link| Some(&link.source) == last && Some(&link.target) == first;
     let edge = graph.links.iter().position(closes);
-    // Positions of links are those of edges as long as no edge goes nowhere.
+    // Positions of links are those of edges, as no edge goes nowhere.
     let at = edge.map_or_else(|| "/edges".to_owned(), |edge| format!("/edges/{edge}"));
     faults.add(
         at,

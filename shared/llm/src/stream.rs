@@ -69,13 +69,15 @@ impl StreamDecoder {
     ///
     /// # Errors
     /// When the stream ended before the model had finished.
-    pub fn finish(self) -> Result<ChatResponse, Error> {
+    pub fn finish(mut self) -> Result<ChatResponse, Error> {
         let whole = self.ended || self.finish.is_some();
         if !whole {
             return Err(Error::incomplete(
                 "the provider closed the stream before the answer's end",
             ));
         }
+        // Anthropic numbers text blocks too, which leaves gaps.
+        self.tool_calls.retain(|call| !call.name.is_empty());
         Ok(ChatResponse {
             text: self.text,
             tool_calls: self.tool_calls,

@@ -154,7 +154,13 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
             let body = read_start(body, MOST_ERROR_BYTES).await;
             return Err(endpoint.classify(head.status, &head.headers, &body).into());
         }
-        if stream {
+        let kind = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map(http::HeaderValue::as_bytes);
+        // Some servers that copy OpenAI's do not stream, whatever they are asked.
+        let streams = kind.is_none_or(|kind| !kind.starts_with(b"application/json"));
+        if stream && streams {
             self.listen(which, endpoint, body, first_token_us).await
         } else {
             Ok(endpoint.parse(&read(body, MOST_LLM_BYTES).await?)?)

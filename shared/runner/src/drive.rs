@@ -124,7 +124,7 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
         let result = AttemptResult::Error {
             error: NodeError::lost(),
         };
-        let call = CallMeta::default();
+        let call = Box::<CallMeta>::default();
         driver
             .accept(What::AttemptFinished {
                 node,
@@ -154,7 +154,7 @@ enum Done {
     Attempt {
         node: String,
         attempt: u32,
-        call: CallMeta,
+        call: Box<CallMeta>,
         result: AttemptResult,
     },
     RetryDue {
@@ -170,6 +170,7 @@ struct Driver<'a, H, C, E, S, L> {
     tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
     secrets: Option<BTreeMap<String, String>>,
     secrets_failed: Option<NodeError>,
+    deadline_us: i64,
 }
 
 impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H, C, E, S, L> {
@@ -182,6 +183,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             tasks: FuturesUnordered::new(),
             secrets: None,
             secrets_failed: None,
+            deadline_us: i64::MAX,
         }
     }
 
@@ -195,6 +197,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let limit = pin!(limit.map(|()| CancelReason::Timeout));
         let cancel = pin!(cancel);
         let mut early = select(cancel, limit).map(|first| first.factor_first().0);
+        self.deadline_us = clock
+            .now_us()
+            .saturating_add_unsigned(timeout_ms.saturating_mul(1_000));
         while self.run.outcome().is_none() {
             self.perform().await;
             if self.shared.closed.get() {
@@ -293,6 +298,11 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             if self.shared.closed.get() {
                 return;
             }
+            // Nodes without calls never wait: the time limit is looked at here too.
+            if self.run.outcome().is_none() && self.shared.ports.clock.now_us() >= self.deadline_us
+            {
+                self.cancel(CancelReason::Timeout).await;
+            }
         }
     }
 
@@ -328,7 +338,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                     Done::Attempt {
                         node: which.node,
                         attempt: which.attempt,
-                        call,
+                        call: Box::new(call),
                         result,
                     }
                 };
@@ -336,7 +346,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             }
         };
         let result = self.shared.blank_result(at_once);
-        let call = CallMeta::default();
+        let call = Box::<CallMeta>::default();
         self.accept(What::AttemptFinished {
             node,
             attempt,

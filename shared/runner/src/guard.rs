@@ -116,7 +116,7 @@ fn is_public_name(name: &str) -> bool {
     let local = ["localhost", "local", "internal", "home.arpa", "localdomain"];
     let is_local = |suffix: &&str| name == **suffix || name.ends_with(&format!(".{suffix}"));
     // A name without a dot is one of the local network.
-    name.contains('.') && !local.iter().any(|suffix| is_local(&suffix))
+    name.contains('.') && !local.iter().any(is_local)
 }
 
 #[cfg(test)]

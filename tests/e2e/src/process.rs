@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -12,29 +11,13 @@ pub fn root() -> PathBuf {
         .unwrap()
 }
 
-/// The binaries that the tests start, made by the profile that the tests were made with.
+/// A binary that the tests start. `cargo test` has built it beside this test: both binaries' packages have integration
+/// tests of their own. (A build from here would choose other features, and with them build everything again.)
 pub fn binary(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        let exe = std::env::current_exe().unwrap();
-        let folder = exe.ancestors().nth(2).unwrap().to_path_buf();
-        let status = Command::new(env!("CARGO"))
-            .current_dir(root())
-            .args([
-                "build",
-                "--quiet",
-                "-p",
-                "nodeai-host",
-                "-p",
-                "postgrest-standin",
-                "--bins",
-            ])
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "the binaries do not build");
-        folder
-    });
-    folder.join(name)
+    let exe = std::env::current_exe().unwrap();
+    let path = exe.ancestors().nth(2).unwrap().join(name);
+    assert!(path.exists(), "{} is not built: run `cargo test --no-run` first", path.display());
+    path
 }
 
 /// A child that is killed when this value goes, or when this process does.

@@ -116,32 +116,35 @@ async fn list_files(State(shared): State<Shared>) -> Json<Value> {
     list(shared.lock().files.iter().map(file_json).collect())
 }
 
-fn find_file(shared: &Shared, id: &str) -> Result<File, Response> {
+fn find_file(shared: &Shared, id: &str) -> Option<File> {
     shared
         .lock()
         .files
         .iter()
         .find(|file| file.id == id)
         .cloned()
-        .ok_or_else(not_found)
 }
 
 async fn file(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Response> {
-    find_file(&shared, &id).map(|file| Json(file_json(&file)))
+    find_file(&shared, &id)
+        .map(|file| Json(file_json(&file)))
+        .ok_or_else(not_found)
 }
 
 async fn content(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Bytes, Response> {
-    find_file(&shared, &id).map(|file| file.content)
+    find_file(&shared, &id)
+        .map(|file| file.content)
+        .ok_or_else(not_found)
 }
 
 async fn delete_file(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Response> {
-    find_file(&shared, &id)?;
+    find_file(&shared, &id).ok_or_else(not_found)?;
     shared.lock().files.retain(|file| file.id != id);
     Ok(Json(json!({"id": id, "object": "file", "deleted": true})))
 }
@@ -154,7 +157,7 @@ async fn create(
         .as_str()
         .ok_or_else(|| bad_request("you must provide a model parameter"))?;
     let training_file = body["training_file"].as_str().unwrap_or_default();
-    if find_file(&shared, training_file).is_err() {
+    if find_file(&shared, training_file).is_none() {
         return Err(bad_request("invalid training_file"));
     }
     let job = Job {
@@ -181,28 +184,25 @@ async fn job(
         "running" => "succeeded",
         other => other,
     })
+    .ok_or_else(not_found)
 }
 
 async fn cancel(
     State(shared): State<Shared>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Response> {
-    change(&shared, &id, |_| "cancelled")
+    change(&shared, &id, |_| "cancelled").ok_or_else(not_found)
 }
 
 fn change(
     shared: &Shared,
     id: &str,
     next: fn(&'static str) -> &'static str,
-) -> Result<Json<Value>, Response> {
+) -> Option<Json<Value>> {
     let mut inner = shared.lock();
-    let job = inner
-        .jobs
-        .iter_mut()
-        .find(|job| job.id == id)
-        .ok_or_else(not_found)?;
+    let job = inner.jobs.iter_mut().find(|job| job.id == id)?;
     job.status = next(job.status);
-    Ok(Json(job_json(job)))
+    Some(Json(job_json(job)))
 }
 
 async fn events(

@@ -100,7 +100,7 @@ fn config_schema() -> Value {
 }
 
 /// A model to ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct LlmCall {
     /// Where it is.
     pub endpoint: Endpoint,
@@ -108,6 +108,17 @@ pub struct LlmCall {
     pub chat: ChatRequest,
     /// The node's own API key; without it `endpoint.key_secret` names the one to use.
     pub api_key: Option<String>,
+}
+
+impl std::fmt::Debug for LlmCall {
+    /// Without the key.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (endpoint, chat) = (&self.endpoint, &self.chat);
+        out.debug_struct("LlmCall")
+            .field("endpoint", endpoint)
+            .field("chat", chat)
+            .finish()
+    }
 }
 
 #[derive(Deserialize)]

@@ -143,10 +143,10 @@ impl Driver {
 
     fn finish(&mut self, node: String, attempt: u32) -> Result<(), String> {
         let cost = self.dice.roll(1_000) as i64;
-        let call = CallMeta {
+        let call = Box::new(CallMeta {
             cost_pusd: Some(cost),
             ..CallMeta::default()
-        };
+        });
         let result = self.result(&node);
         let fact = What::AttemptFinished {
             node,
@@ -171,7 +171,7 @@ impl Driver {
             };
         }
         let handle = match self.plan.kind_of(node) {
-            Some("condition") if node.len() % 2 == 0 => "true",
+            Some("condition") if node.len().is_multiple_of(2) => "true",
             Some("condition") => "false",
             _ => "output",
         };
@@ -204,7 +204,7 @@ impl Driver {
         for pending in std::mem::take(&mut self.pending) {
             if let Pending::Attempt { node, attempt } = pending {
                 let result = self.result(&node);
-                let call = CallMeta::default();
+                let call = Box::<CallMeta>::default();
                 let late = What::AttemptFinished {
                     node,
                     attempt,
@@ -241,7 +241,7 @@ impl Driver {
             let result = AttemptResult::Error {
                 error: NodeError::lost(),
             };
-            let call = CallMeta::default();
+            let call = Box::<CallMeta>::default();
             let fact = What::AttemptFinished {
                 node,
                 attempt,
