@@ -2,6 +2,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -125,13 +126,13 @@ pub async fn create_key(
     kind: Kind,
     name: &str,
     scopes: &[String],
-    expires_at: Option<&str>,
+    expires: Option<DateTime<Utc>>,
     user: Option<Uuid>,
 ) -> Result<(ApiKey, Value)> {
     let key = ApiKey::mint(kind);
     let mut input = describe(&key, name, scopes, Uuid::now_v7());
     input["user_id"] = json!(user);
-    input["expires_at"] = json!(expires_at);
+    input["expires_us"] = json!(expires.map(|time| time.timestamp_micros()));
     let output = call(owner, "nodeai.create_api_key", &input).await?;
     Ok((key, output))
 }

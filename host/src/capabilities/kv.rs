@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase, TableDefinition};
 use wasmtime::Result;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
@@ -15,7 +16,8 @@ const VALUES: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("v
 /// All stores of the project, opened when first used.
 #[derive(Debug)]
 pub struct Stores {
-    path: PathBuf,
+    /// `None` keeps everything in memory.
+    path: Option<PathBuf>,
     database: OnceLock<std::result::Result<Arc<Database>, String>>,
 }
 
@@ -27,8 +29,8 @@ pub struct Store {
 }
 
 impl Stores {
-    /// The stores kept in the file `path`.
-    pub fn new(path: PathBuf) -> Self {
+    /// The stores kept in the file `path`, or in memory.
+    pub fn new(path: Option<PathBuf>) -> Self {
         Self {
             path,
             database: OnceLock::new(),
@@ -38,7 +40,10 @@ impl Stores {
     fn database(&self) -> std::result::Result<Arc<Database>, Error> {
         let opened = self.database.get_or_init(|| {
             let create = || -> std::result::Result<Database, redb::Error> {
-                let database = Database::create(&self.path)?;
+                let database = match &self.path {
+                    Some(path) => Database::create(path)?,
+                    None => Database::builder().create_with_backend(InMemoryBackend::new())?,
+                };
                 let transaction = database.begin_write()?;
                 transaction.open_table(VALUES)?;
                 transaction.commit()?;
@@ -197,7 +202,7 @@ mod tests {
     #[test]
     fn stores_keep_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let stores = Stores::new(folder.path().join("kv.redb"));
+        let stores = Stores::new(Some(folder.path().join("kv.redb")));
         let open = |label: &str| Store {
             label: label.into(),
             database: stores.database().unwrap(),

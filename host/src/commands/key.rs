@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Days, SecondsFormat, Utc};
+use chrono::{DateTime, Days, Utc};
 
 use super::owner;
 use crate::bootstrap;
@@ -30,7 +30,7 @@ pub async fn run(dir: Option<&Path>, args: &KeyArgs) -> Result<()> {
         kind,
         &args.name,
         &args.scopes,
-        expires.as_deref(),
+        expires,
         args.user,
     )
     .await?;
@@ -38,8 +38,8 @@ pub async fn run(dir: Option<&Path>, args: &KeyArgs) -> Result<()> {
     Ok(())
 }
 
-/// `30d` from `now`, or an RFC 3339 time, as RFC 3339 UTC.
-fn parse_time(text: &str, now: DateTime<Utc>) -> Result<String> {
+/// `30d` from `now`, or an RFC 3339 time.
+fn parse_time(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     let time = match text.strip_suffix('d').map(str::parse) {
         Some(Ok(days)) => now.checked_add_days(Days::new(days)).context("that many days cannot be counted")?,
         _ => DateTime::parse_from_rfc3339(text)
@@ -49,7 +49,7 @@ fn parse_time(text: &str, now: DateTime<Utc>) -> Result<String> {
     if time <= now {
         bail!("{text} is in the past");
     }
-    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+    Ok(time)
 }
 
 #[cfg(test)]
@@ -58,14 +58,11 @@ mod tests {
 
     #[test]
     fn times_are_days_or_rfc_3339() {
-        let now = DateTime::parse_from_rfc3339("2026-01-01T00:00:00Z")
-            .unwrap()
-            .to_utc();
-        assert_eq!(parse_time("30d", now).unwrap(), "2026-01-31T00:00:00Z");
-        assert_eq!(
-            parse_time("2027-01-01T02:00:00+02:00", now).unwrap(),
-            "2027-01-01T00:00:00Z"
-        );
+        let at = |text| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        let now = at("2026-01-01T00:00:00Z");
+        assert_eq!(parse_time("30d", now).unwrap(), at("2026-01-31T00:00:00Z"));
+        let zoned = parse_time("2027-01-01T02:00:00+02:00", now).unwrap();
+        assert_eq!(zoned, at("2027-01-01T00:00:00Z"));
         for wrong in ["soon", "2020-01-01T00:00:00Z", "-1d", "99999999999999d"] {
             assert!(parse_time(wrong, now).is_err(), "{wrong}");
         }

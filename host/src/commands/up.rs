@@ -1,5 +1,6 @@
 //! `nodeai up`: build, database, migrations, first key, serve, drain.
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,7 +104,12 @@ async fn announce(
     if silent {
         log::info(&format!("listening on {url}"));
     } else {
-        println!("{}", ready::banner(&url, local.as_ref(), since));
+        // Nobody may be reading.
+        let _ = writeln!(
+            std::io::stdout(),
+            "{}",
+            ready::banner(&url, local.as_ref(), since)
+        );
     }
 }
 
@@ -149,8 +155,7 @@ impl Database {
         secrets: &Secrets,
     ) -> Result<Self> {
         let root_ca = owner::root_ca(&args.database)?;
-        let supabase =
-            args.supabase_url.is_some() || environment.variable("nodeai_supabase_url").is_some();
+        let supabase = supabase_url(environment, args).is_some();
         let configured = owner::configured(environment, &args.database)?;
         let cluster = match (&configured, supabase) {
             (None, false) => Some(Cluster::start(place(project, args)?).await?),
@@ -174,6 +179,20 @@ impl Database {
             _cluster: cluster,
         })
     }
+}
+
+/// The Supabase project's URL. A host under `.invalid` (RFC 2606) is how the manifest says "none".
+fn supabase_url<'a>(environment: &'a Environment, args: &'a UpArgs) -> Option<&'a str> {
+    let url = args
+        .supabase_url
+        .as_deref()
+        .or_else(|| environment.variable("nodeai_supabase_url"))?;
+    let host = url
+        .parse::<url::Url>()
+        .ok()
+        .and_then(|url| Some(url.host_str()?.to_owned()));
+    host.is_none_or(|host| !host.ends_with(".invalid"))
+        .then_some(url)
 }
 
 /// Whether the operator gave a database URL for the application itself, not only for migrations.
@@ -244,7 +263,7 @@ async fn load(
             args.limits.database_connections.into(),
             database.root_ca.clone(),
         ),
-        stores: Stores::new(project.state_file("kv.redb")),
+        stores: Stores::new((!args.ephemeral).then(|| project.state_file("kv.redb"))),
         outbound: Outbound::new(vetting(environment, args)?)?,
         spans: SpanFiles::new(&project.state),
         limits: limits(&args.limits),
@@ -293,11 +312,8 @@ fn vetting(environment: &Environment, args: &UpArgs) -> Result<Vetting> {
         .or_else(|| environment.variable("nodeai_allow_private_hosts"));
     let mut vetting = Vetting::parse(list.unwrap_or_default().split(','))
         .context("the list of private addresses")?;
-    let urls = [
-        args.supabase_url.as_deref(),
-        environment.variable("nodeai_supabase_url"),
-        environment.variable("nodeai_supabase_jwks_url"),
-    ];
+    let jwks = environment.variable("nodeai_supabase_jwks_url");
+    let urls = [supabase_url(environment, args), jwks];
     for url in urls.into_iter().flatten() {
         let url: url::Url = url.parse().with_context(|| format!("{url:?} is no URL"))?;
         if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
