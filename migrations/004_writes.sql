@@ -176,11 +176,12 @@ BEGIN
   IF op = 'delete' AND NOT rule.soft_delete THEN
     verb := format('DELETE FROM public.%I WHERE %s', name, place || guard);
   ELSE
-    SELECT string_agg(format('%1$I = (r.given_row).%1$I, ', k), '' ORDER BY k) INTO sets FROM jsonb_object_keys(given) k;
+    SELECT string_agg(format('%1$I = (r.given_row).%1$I, ', k), '' ORDER BY k) INTO sets FROM jsonb_object_keys(given) k
+      WHERE k <> 'updated_at';
     sets := coalesce(sets, '')
       || CASE WHEN op = 'delete' THEN 'deleted_at = now(), ' ELSE '' END
       || CASE WHEN rule.has_version THEN 'version = version + 1, ' ELSE '' END
-      || 'updated_at = now()';
+      || 'updated_at = coalesce((r.given_row).updated_at, now())';
     verb := format(
       'UPDATE public.%1$I SET %2$s FROM (SELECT jsonb_populate_record(NULL::public.%1$I, $4) AS given_row) r WHERE %3$s',
       name, sets, place || guard);

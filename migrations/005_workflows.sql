@@ -91,8 +91,8 @@ SELECT nodeai.belongs_to('public.workflow_versions', 'workflows', 'workflow_id')
 SELECT nodeai.belongs_to('public.workflow_shares', 'workflows', 'workflow_id');
 
 SELECT nodeai.allow_write('workflows',
-  '{name,description,definition,tags,folder,settings,archived_at}',
-  '{name,description,definition,tags,folder,settings,archived_at}');
+  '{name,description,definition,tags,folder,settings,archived_at,created_at,updated_at}',
+  '{name,description,definition,tags,folder,settings,archived_at,updated_at}');
 SELECT nodeai.allow_write('workflow_versions', '{workflow_id,number,definition,message,author,parent}', '{}', false);
 SELECT nodeai.allow_write('workflow_shares', '{workflow_id,user_id,token_hash,role,expires_at}', '{role,expires_at}');
 

@@ -67,7 +67,7 @@ impl Host {
 fn unlimit(database: &str) {
     e2e::database::execute(
         database,
-        "UPDATE public.api_keys SET rate_limit_per_minute = 100000000, rate_limit_burst = 100000000",
+        "UPDATE public.api_keys SET rate_per_minute = 60000000, rate_burst = 60000000",
     );
 }
 

@@ -43,8 +43,9 @@ pub async fn handle(
     RequiredIfMatch(expected): RequiredIfMatch,
     Valid(input): Valid<WorkflowInput>,
 ) -> Result<Reply, Problem> {
+    let now = clock::rfc3339(caller.cx.started_us);
     let row = json!({"name": input.name, "description": input.description,
-        "definition": input.definition, "tags": input.tags});
+        "definition": input.definition, "tags": input.tags, "updated_at": now});
     let version = json!({"workflow_id": id, "definition": input.definition, "message": input.message,
         "author": caller.session.user_id()});
     let updated = Updated {
@@ -55,7 +56,7 @@ pub async fn handle(
         // The store puts the real one here.
         version: expected.map_or(0, |v| v + 1),
         tags: input.tags,
-        updated_at: clock::rfc3339(caller.cx.started_us),
+        updated_at: now,
     };
     let write = Write::new(Op::Update, workflows::TABLE, "workflow", &id)
         .row(row)

@@ -106,9 +106,13 @@ pub struct Principal {
     /// The credential's scopes.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// The rate-limit bucket.
-    #[serde(default)]
+    /// The rate-limit bucket; empty for callers who were refused before it was asked.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub rate: Rate,
+}
+
+fn null_as_default<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Rate, D::Error> {
+    Option::<Rate>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// A refusal: why, and the bucket's state for the headers.
