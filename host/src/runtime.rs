@@ -130,21 +130,53 @@ impl Shared {
     }
 }
 
-/// Loads every component of the manifest, ready to be called.
+/// The manifest's components as machine code, in its order.
+pub struct Compiled {
+    engine: Engine,
+    components: Vec<Component>,
+}
+
+/// Compiles every component of the manifest, or takes it from `cache`.
 ///
 /// # Errors
-/// When an artefact is missing or no component, imports what this host has not, or the manifest's
-/// permissions cannot be read.
-pub fn load(
+/// When an artefact is missing or no component.
+pub fn compile(
     manifest: &Manifest,
     root: &Path,
     cache: &Path,
+    limits: &Limits,
+) -> Result<Compiled> {
+    let engine = engine::build(limits)?;
+    let components = manifest
+        .component
+        .iter()
+        .map(|(id, component)| {
+            let path = manifest.source_path(root, component);
+            engine::load_component(&engine, &path, cache).with_context(|| {
+                format!(
+                    "the component {id:?} cannot be loaded from {}",
+                    path.display()
+                )
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Compiled { engine, components })
+}
+
+/// Makes the compiled components ready to be called.
+///
+/// # Errors
+/// When one imports what this host has not, or the manifest's permissions cannot be read.
+pub fn load(
+    manifest: &Manifest,
+    compiled: Compiled,
     variables: &Variables,
     resources: Resources,
 ) -> Result<Arc<Shared>> {
-    let engine = engine::build(&resources.limits)?;
+    let Compiled { engine, components } = compiled;
     engine::start_epochs(&engine);
     let linker = link(&engine)?;
+    let ids = manifest.component.keys().enumerate();
     let shared = Arc::new(Shared {
         pools: resources.pools,
         stores: resources.stores,
@@ -152,23 +184,11 @@ pub fn load(
         spans: resources.spans,
         limits: resources.limits,
         components: OnceLock::new(),
-        ids: manifest
-            .component
-            .keys()
-            .enumerate()
-            .map(|(index, id)| (id.clone(), index))
-            .collect(),
+        ids: ids.map(|(index, id)| (id.clone(), index)).collect(),
     });
-    let mut served = Vec::with_capacity(manifest.component.len());
-    for (id, component) in &manifest.component {
+    let mut served = Vec::with_capacity(components.len());
+    for ((id, component), code) in manifest.component.iter().zip(components) {
         let info = Arc::new(describe(id, component, variables)?);
-        let path = manifest.source_path(root, component);
-        let code = engine::load_component(&engine, &path, cache).with_context(|| {
-            format!(
-                "the component {id:?} cannot be loaded from {}",
-                path.display()
-            )
-        })?;
         let pre = prepare(&linker, &code)
             .with_context(|| format!("the component {id:?} does not fit this host"))?;
         let handler = Handler::new(engine.clone(), pre, info.clone(), shared.clone());

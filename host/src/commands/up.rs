@@ -18,7 +18,7 @@ use crate::net::vet::Vetting;
 use crate::postgres::{Cluster, Place};
 use crate::project::Project;
 use crate::router::Router;
-use crate::runtime::{self, Resources, Shared, limits::Limits};
+use crate::runtime::{self, Compiled, Resources, Shared, limits::Limits};
 use crate::settings::{Environment, Variables};
 use crate::spans::SpanFiles;
 use crate::{log, migrate, serve};
@@ -41,21 +41,19 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     };
     forget_readiness(args.ready_file.as_deref());
     let secrets = Secrets::load(&project)?;
-    let (built, database) = tokio::join!(
-        build(&project, &manifest, &args),
+    let (compiled, database) = tokio::try_join!(
+        build_and_compile(&project, &manifest, &args),
         Database::open(&project, &environment, &args, &secrets)
-    );
-    let database = database?;
-    built?;
+    )?;
     let shared = load(
         &project,
         &manifest,
+        compiled,
         &environment,
         &args,
         &secrets,
         &database,
-    )
-    .await?;
+    )?;
     let url = ready::local_url(listener.local_addr()?);
     let app = serve::App::new(router, shared);
     let serving = tokio::spawn(serve::run(listener, app, stop_requested()));
@@ -81,11 +79,25 @@ fn forget_readiness(file: Option<&Path>) {
     }
 }
 
-async fn build(project: &Project, manifest: &Manifest, args: &UpArgs) -> Result<()> {
-    if args.no_build {
-        return Ok(());
+/// Builds what has changed and compiles it for this machine.
+async fn build_and_compile(
+    project: &Project,
+    manifest: &Manifest,
+    args: &UpArgs,
+) -> Result<Compiled> {
+    if !args.no_build {
+        builder::build_in_background(project.clone(), manifest.clone(), false).await?;
     }
-    builder::build_in_background(project.clone(), manifest.clone(), false).await
+    let (project, manifest, limits) = (project.clone(), manifest.clone(), limits(&args.limits));
+    let compile = move || {
+        runtime::compile(
+            &manifest,
+            &project.root,
+            &project.state_file("cache"),
+            &limits,
+        )
+    };
+    tokio::task::spawn_blocking(compile).await?
 }
 
 async fn announce(
@@ -248,9 +260,10 @@ async fn check_as_guest(client: &tokio_postgres::Client, migrations: &[migrate::
     }
 }
 
-async fn load(
+fn load(
     project: &Project,
     manifest: &Manifest,
+    compiled: Compiled,
     environment: &Environment,
     args: &UpArgs,
     secrets: &Secrets,
@@ -268,15 +281,7 @@ async fn load(
         spans: SpanFiles::new(&project.state),
         limits: limits(&args.limits),
     };
-    let (manifest, root, cache) = (
-        manifest.clone(),
-        project.root.clone(),
-        project.state_file("cache"),
-    );
-    tokio::task::spawn_blocking(move || {
-        runtime::load(&manifest, &root, &cache, &variables, resources)
-    })
-    .await?
+    runtime::load(manifest, compiled, &variables, resources)
 }
 
 /// The variables that the host itself sets: what it knows better, and secrets that nobody configured.

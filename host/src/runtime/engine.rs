@@ -117,6 +117,8 @@ pub fn load_component(engine: &Engine, path: &Path, cache: &Path) -> Result<Comp
             )),
         }
     }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    log::info(&format!("compiling {name} for this machine"));
     let component = Component::new(engine, &bytes).map_err(plain)?;
     if let Err(error) = keep(&component, &compiled) {
         log::warn(&format!(

@@ -176,6 +176,7 @@ fn an_unreachable_database_is_one_sentence() {
     let app = App::new();
     let up = app.run(&[
         "up",
+        "--quiet",
         "--no-build",
         "--listen",
         "127.0.0.1:0",
