@@ -1,9 +1,9 @@
 //! The application under measurement: `nodeai up` of the same build.
 
 use anyhow::{Context, Result};
+use e2e::Tenant;
 use e2e::app::{ready_file, wait_for};
 use e2e::process::{Running, root};
-use e2e::Tenant;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -24,7 +24,11 @@ pub struct Host {
 fn binary() -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let path = exe.parent().context("no folder")?.join("nodeai");
-    anyhow::ensure!(path.exists(), "{} is not there: run `cargo build --release` first", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not there: run `cargo build --release` first",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -35,7 +39,15 @@ impl Host {
         let mut command = Command::new(binary()?);
         command
             .current_dir(root())
-            .args(["up", "--quiet", "--ephemeral", "--listen", "127.0.0.1:0", "--database-url", database])
+            .args([
+                "up",
+                "--quiet",
+                "--ephemeral",
+                "--listen",
+                "127.0.0.1:0",
+                "--database-url",
+                database,
+            ])
             .arg("--ready-file")
             .arg(&ready)
             .envs(variables.iter().copied());
@@ -46,14 +58,22 @@ impl Host {
         let url = told["url"].as_str().context("url")?.to_owned();
         let api_key = told["api_key"].as_str().context("api_key")?.to_owned();
         unlimit(database);
-        Ok(Self { address: url.trim_start_matches("http://").to_owned(), api_key, start_ms, url, process })
+        Ok(Self {
+            address: url.trim_start_matches("http://").to_owned(),
+            api_key,
+            start_ms,
+            url,
+            process,
+        })
     }
 
     /// Resident memory, KiB.
     pub fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id())).unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))
+            .unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(0)
     }
 
     /// Stores the five-node workflow of case (c) and gives its id.

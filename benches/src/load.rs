@@ -24,12 +24,21 @@ pub struct Case {
 impl Case {
     /// A GET.
     pub fn get(name: &str, path: &str) -> Self {
-        Self { name: name.to_owned(), method: Method::GET, path: path.to_owned(), body: Bytes::new() }
+        Self {
+            name: name.to_owned(),
+            method: Method::GET,
+            path: path.to_owned(),
+            body: Bytes::new(),
+        }
     }
 
     /// A POST of JSON.
     pub fn post(name: &str, path: &str, body: Value) -> Self {
-        Self { method: Method::POST, body: body.to_string().into(), ..Self::get(name, path) }
+        Self {
+            method: Method::POST,
+            body: body.to_string().into(),
+            ..Self::get(name, path)
+        }
     }
 
     fn request(&self, key: &str) -> Result<Request<Full<Bytes>>> {
@@ -67,13 +76,21 @@ impl Measured {
         sorted.sort_unstable();
         // Nearest rank: the smallest value with at least q of the values at or below it.
         let rank = (q * sorted.len() as f64).ceil() as usize;
-        sorted.get(rank.saturating_sub(1)).map_or(0.0, |d| d.as_secs_f64() * 1e3)
+        sorted
+            .get(rank.saturating_sub(1))
+            .map_or(0.0, |d| d.as_secs_f64() * 1e3)
     }
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.0} | {:.2} | {:.2}", self.rate(), self.quantile_ms(0.5), self.quantile_ms(0.99))
+        write!(
+            f,
+            "{:.0} | {:.2} | {:.2}",
+            self.rate(),
+            self.quantile_ms(0.5),
+            self.quantile_ms(0.99)
+        )
     }
 }
 
@@ -89,22 +106,39 @@ async fn exchange(sender: &mut SendRequest<Full<Bytes>>, case: &Case, key: &str)
     sender.ready().await?;
     let response = sender.send_request(case.request(key)?).await?;
     let status = response.status();
-    let timing = response.headers().get("server-timing").and_then(|v| v.to_str().ok());
+    let timing = response
+        .headers()
+        .get("server-timing")
+        .and_then(|v| v.to_str().ok());
     let timing = timing.unwrap_or_default().to_owned();
     let body = response.into_body().collect().await?.to_bytes();
-    ensure!(status == StatusCode::OK, "{} answers {status}: {}", case.path, String::from_utf8_lossy(&body));
+    ensure!(
+        status == StatusCode::OK,
+        "{} answers {status}: {}",
+        case.path,
+        String::from_utf8_lossy(&body)
+    );
     Ok(timing)
 }
 
 /// One request on a connection of its own; gives the number of statements that the application counted.
 pub async fn once(address: &str, key: &str, case: &Case) -> Result<String> {
     let timing = exchange(&mut connect(address).await?, case, key).await?;
-    let count = timing.split('"').nth(1).and_then(|desc| desc.split(' ').next());
+    let count = timing
+        .split('"')
+        .nth(1)
+        .and_then(|desc| desc.split(' ').next());
     Ok(count.unwrap_or("0").to_owned())
 }
 
 /// Keeps `connections` busy for `length`.
-pub async fn run(address: &str, key: &str, case: &Case, connections: usize, length: Duration) -> Result<Measured> {
+pub async fn run(
+    address: &str,
+    key: &str,
+    case: &Case,
+    connections: usize,
+    length: Duration,
+) -> Result<Measured> {
     let mut tasks = Vec::new();
     let start = Instant::now();
     for _ in 0..connections {
@@ -122,7 +156,9 @@ pub async fn run(address: &str, key: &str, case: &Case, connections: usize, leng
     }
     let mut measured = Measured::default();
     for task in tasks {
-        measured.latencies.extend(task.await.context("a connection's task")??);
+        measured
+            .latencies
+            .extend(task.await.context("a connection's task")??);
     }
     measured.time = start.elapsed();
     Ok(measured)

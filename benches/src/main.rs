@@ -17,8 +17,14 @@ const CONNECTIONS: usize = 16;
 const ROUNDS: usize = 3;
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let seconds = std::env::args().nth(1).and_then(|s| s.parse().ok()).unwrap_or(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let seconds = std::env::args()
+        .nth(1)
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(4);
     runtime.block_on(run(Duration::from_secs(seconds)))
 }
 
@@ -31,16 +37,25 @@ async fn run(length: Duration) -> Result<()> {
     let workflow = nodeai.store_workflow().await?;
     let native = native::serve(&cluster.url(), &nodeai.api_key, &workflow).await?;
 
-    println!("{CONNECTIONS} connections, {ROUNDS} rounds of {} s each\n", length.as_secs());
+    println!(
+        "{CONNECTIONS} connections, {ROUNDS} rounds of {} s each\n",
+        length.as_secs()
+    );
     println!("| case | NodeAI req/s | p50 ms | p99 ms | native req/s | p50 ms | p99 ms | ratio |");
     println!("|---|---|---|---|---|---|---|---|");
     for case in cases(&workflow) {
         let (mut ours, mut theirs) = (Measured::default(), Measured::default());
         for _ in 0..ROUNDS {
-            ours.add(load::run(&nodeai.address, &nodeai.api_key, &case, CONNECTIONS, length).await?);
+            ours.add(
+                load::run(&nodeai.address, &nodeai.api_key, &case, CONNECTIONS, length).await?,
+            );
             theirs.add(load::run(&native, &nodeai.api_key, &case, CONNECTIONS, length).await?);
         }
-        println!("| {} | {ours} | {theirs} | {:.2} |", case.name, ours.rate() / theirs.rate());
+        println!(
+            "| {} | {ours} | {theirs} | {:.2} |",
+            case.name,
+            ours.rate() / theirs.rate()
+        );
     }
     report_statements(&cluster.url(), &nodeai.api_key, &workflow).await?;
     println!("\nsecond start {start_ms} ms, idle memory {idle_kb} KiB\n");

@@ -31,9 +31,17 @@ type Answer = Result<Json<Value>, StatusCode>;
 pub async fn serve(database: &str, api_key: &str, workflow: &str) -> Result<String> {
     let mut config: tokio_postgres::Config = database.parse()?;
     config.user("nodeai_app");
-    let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let pool = Pool::builder(Manager::from_config(config, NoTls, manager)).max_size(20).build()?;
-    let app = Arc::new(App { pool, key_hash: sha256(database, api_key).await?, workflow: workflow.to_owned() });
+    let manager = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let pool = Pool::builder(Manager::from_config(config, NoTls, manager))
+        .max_size(20)
+        .build()?;
+    let app = Arc::new(App {
+        pool,
+        key_hash: sha256(database, api_key).await?,
+        workflow: workflow.to_owned(),
+    });
     let router = Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/api/v1/workflows/{id}", get(read))
@@ -48,12 +56,19 @@ pub async fn serve(database: &str, api_key: &str, workflow: &str) -> Result<Stri
 async fn sha256(database: &str, text: &str) -> Result<String> {
     let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
     tokio::spawn(connection);
-    let row = client.query_one("SELECT encode(sha256(convert_to($1::text, 'UTF8')), 'hex')", &[&text]).await?;
+    let row = client
+        .query_one(
+            "SELECT encode(sha256(convert_to($1::text, 'UTF8')), 'hex')",
+            &[&text],
+        )
+        .await?;
     Ok(row.get(0))
 }
 
 fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(0)
 }
 
@@ -63,12 +78,19 @@ fn hex_id(bytes: usize) -> String {
 
 /// A connection with the caller's session: what every request begins with.
 async fn admit(app: &App, scope: &str) -> Result<(Object, String, String), StatusCode> {
-    let client = app.pool.get().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let client = app
+        .pool
+        .get()
+        .await
+        .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let nonce = hex_id(16);
     let ask = json!({"kind": "api_key", "key_hash": app.key_hash, "scope": scope, "cost": 1, "nonce": nonce});
     let row = one(&client, ADMIT, &[&ask.to_string(), &nonce]).await?;
-    let principal: Value = serde_json::from_str(&row).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let org = principal["org_id"].as_str().ok_or(StatusCode::UNAUTHORIZED)?;
+    let principal: Value =
+        serde_json::from_str(&row).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let org = principal["org_id"]
+        .as_str()
+        .ok_or(StatusCode::UNAUTHORIZED)?;
     Ok((client, nonce, org.to_owned()))
 }
 
@@ -77,20 +99,33 @@ async fn one(
     sql: &str,
     params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
 ) -> Result<String, StatusCode> {
-    let statement = client.prepare_cached(sql).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    let row = client.query_one(&statement, params).await.map_err(|error| {
-        eprintln!("native: {error}");
-        StatusCode::SERVICE_UNAVAILABLE
-    })?;
+    let statement = client
+        .prepare_cached(sql)
+        .await
+        .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let row = client
+        .query_one(&statement, params)
+        .await
+        .map_err(|error| {
+            eprintln!("native: {error}");
+            StatusCode::SERVICE_UNAVAILABLE
+        })?;
     row.get::<_, Option<String>>(0).ok_or(StatusCode::CONFLICT)
 }
 
 /// Gives the session up, as the application's host does between requests.
 async fn reset(client: &Object) {
-    let _ = client.batch_execute("RESET ROLE; SELECT set_config('request.jwt.claims', '', false)").await;
+    let _ = client
+        .batch_execute("RESET ROLE; SELECT set_config('request.jwt.claims', '', false)")
+        .await;
 }
 
-async fn call(client: &Object, nonce: &str, function: &str, args: Value) -> Result<Value, StatusCode> {
+async fn call(
+    client: &Object,
+    nonce: &str,
+    function: &str,
+    args: Value,
+) -> Result<Value, StatusCode> {
     let sql = format!(
         "SELECT CASE WHEN current_setting('nodeai.nonce', true) = $1::text THEN public.{function}(($2::text)::jsonb)::text END"
     );
@@ -99,11 +134,14 @@ async fn call(client: &Object, nonce: &str, function: &str, args: Value) -> Resu
 }
 
 async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap) -> Answer {
-    headers.get("authorization").ok_or(StatusCode::UNAUTHORIZED)?;
+    headers
+        .get("authorization")
+        .ok_or(StatusCode::UNAUTHORIZED)?;
     let started = now_us();
     let (client, nonce, org) = admit(&app, "workflows:read").await?;
     let rows = one(&client, READ, &[&nonce, &id, &org]).await?;
-    let rows: Vec<Value> = serde_json::from_str(&rows).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let rows: Vec<Value> =
+        serde_json::from_str(&rows).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let row = rows.into_iter().next().ok_or(StatusCode::NOT_FOUND)?;
     tokio::spawn(async move {
         let (trace, span, took) = (hex_id(16), hex_id(8), now_us() - started);
@@ -121,17 +159,27 @@ async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, headers: Head
 }
 
 async fn run(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<Value>) -> Answer {
-    headers.get("authorization").ok_or(StatusCode::UNAUTHORIZED)?;
+    headers
+        .get("authorization")
+        .ok_or(StatusCode::UNAUTHORIZED)?;
     let started = now_us();
     let (client, nonce, org) = admit(&app, "workflows:run").await?;
     let (id, trace) = (uuid::Uuid::now_v7().to_string(), hex_id(16));
     let start = json!({"execution": {"id": id, "org_id": org, "workflow_id": app.workflow, "trace_id": trace,
         "mode": "sync", "inputs": body["inputs"], "started_us": started}});
     call(&client, &nonce, "run_start", start).await?;
-    let text = format!("Hello, {}!", body["inputs"]["name"].as_str().context("name").map_err(|_| StatusCode::BAD_REQUEST)?);
+    let text = format!(
+        "Hello, {}!",
+        body["inputs"]["name"]
+            .as_str()
+            .context("name")
+            .map_err(|_| StatusCode::BAD_REQUEST)?
+    );
     let outputs = json!({"out": text.to_uppercase()});
     let spans: Vec<Value> = (0..6).map(|i| span(&trace, i, started, &outputs)).collect();
-    let events: Vec<Value> = (0..17).map(|i| json!({"seq": i, "at_us": started, "type": "node_finished", "output": outputs})).collect();
+    let events: Vec<Value> = (0..17)
+        .map(|i| json!({"seq": i, "at_us": started, "type": "node_finished", "output": outputs}))
+        .collect();
     let commit = json!({
         "execution": {"id": id, "org_id": org, "status": "succeeded", "outputs": outputs, "finished_us": now_us(),
             "prompt_tokens": 0, "completion_tokens": 0, "cost_pusd": 0},
@@ -143,7 +191,9 @@ async fn run(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<V
     });
     call(&client, &nonce, "run_commit", commit).await?;
     tokio::spawn(async move { reset(&client).await });
-    Ok(Json(json!({"execution_id": id, "trace_id": trace, "status": "succeeded", "outputs": outputs})))
+    Ok(Json(
+        json!({"execution_id": id, "trace_id": trace, "status": "succeeded", "outputs": outputs}),
+    ))
 }
 
 fn span(trace: &str, i: usize, started: i64, output: &Value) -> Value {

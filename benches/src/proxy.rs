@@ -33,7 +33,10 @@ pub async fn start(url: &str) -> Result<Proxy> {
             tokio::spawn(forward(client, server, counter.clone()));
         }
     });
-    Ok(Proxy { url: url.replace(&format!(":{server}/"), &format!(":{port}/")), bursts })
+    Ok(Proxy {
+        url: url.replace(&format!(":{server}/"), &format!(":{port}/")),
+        bursts,
+    })
 }
 
 async fn forward(client: TcpStream, server: u16, bursts: Arc<AtomicU64>) -> Result<()> {

@@ -8,6 +8,9 @@ use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// How long a run counts as alive without a sign of life, µs.
+const LEASE_US: i64 = 60_000_000;
+
 /// A run that may begin.
 pub struct Started {
     /// The execution's id.
@@ -58,6 +61,8 @@ pub async fn start(caller: &Caller<WorkflowsRun>, request: RunRequest) -> Result
             "version": request.version, "trace_id": caller.cx.trace.trace_id,
             "mode": if request.stream { "stream" } else { "sync" },
             "inputs": request.inputs, "definition": ad_hoc, "started_us": caller.cx.started_us,
+            // Renewed every second while it runs; housekeeping fails the runs of instances that died.
+            "lease_us": LEASE_US,
         },
         "idempotency": idempotency(&caller.cx)?,
     });

@@ -21,7 +21,7 @@ use crate::router::Router;
 use crate::runtime::{self, Compiled, Resources, Shared, limits::Limits};
 use crate::settings::{Environment, Variables};
 use crate::spans::SpanFiles;
-use crate::{log, migrate, serve};
+use crate::{housekeeping, log, migrate, serve};
 
 /// Runs the application until Ctrl-C or SIGTERM.
 ///
@@ -56,6 +56,10 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     )?;
     let url = ready::local_url(listener.local_addr()?);
     let app = serve::App::new(router, shared);
+    let keeping = database
+        .owner
+        .clone()
+        .map(|owner| tokio::spawn(housekeeping::run(owner, database.root_ca.clone())));
     let serving = tokio::spawn(serve::run(listener, app, stop_requested()));
     let announced = tokio::spawn(announce(
         url,
@@ -67,6 +71,9 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     serving.await?;
     log::stopping();
     announced.abort();
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     forget_readiness(args.ready_file.as_deref());
     tokio::task::spawn_blocking(move || drop(database)).await?;
     Ok(())
@@ -155,6 +162,8 @@ struct Database {
     /// What `nodeai_database_url` is; empty when guests are to use Supabase.
     guest_url: String,
     local: Option<LocalKey>,
+    /// The owner's URL; none when the application may not act as owner.
+    owner: Option<DatabaseUrl>,
     root_ca: Vec<u8>,
     _cluster: Option<Cluster>,
 }
@@ -177,6 +186,7 @@ impl Database {
             return Ok(Self {
                 guest_url: String::new(),
                 local: None,
+                owner: None,
                 root_ca,
                 _cluster: None,
             });
@@ -187,6 +197,7 @@ impl Database {
         Ok(Self {
             guest_url,
             local,
+            owner: (!url.is_app()).then(|| url.clone()),
             root_ca,
             _cluster: cluster,
         })

@@ -23,6 +23,7 @@ impl Project {
         for shared in ["target", "migrations"] {
             std::os::unix::fs::symlink(root().join(shared), folder.join(shared)).unwrap();
         }
+        share_cache(&folder);
         Self(folder)
     }
 
@@ -41,6 +42,14 @@ impl Project {
             .arg(ready);
         command
     }
+}
+
+/// Compiled components depend on the components alone: one cache serves all projects of the tests.
+fn share_cache(folder: &Path) {
+    let cache = root().join("target/e2e-cache");
+    std::fs::create_dir_all(&cache).unwrap();
+    std::fs::create_dir_all(folder.join(".nodeai")).unwrap();
+    std::os::unix::fs::symlink(cache, folder.join(".nodeai/cache")).unwrap();
 }
 
 impl Drop for Project {
