@@ -40,21 +40,32 @@ pub async fn handle(app: Rc<App>, request: Request) -> Response<BoxBody> {
     serve(app, incoming).await.map(into_host_body)
 }
 
-/// Collects a body up to `limit` bytes; stops reading there.
+/// Bytes past the limit that are read and thrown away: a client that is still sending when the connection closes sees
+/// a broken pipe instead of the answer that says why.
+const DRAIN: usize = 64 << 20;
+
+/// Collects a body up to `limit` bytes.
 async fn read<E>(
     body: impl Stream<Item = Result<Bytes, E>>,
     limit: usize,
 ) -> Result<Bytes, BodyFault> {
     let mut body = std::pin::pin!(body);
     let mut collected = BytesMut::new();
+    let mut total = 0;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| BodyFault::Broken)?;
-        if collected.len() + chunk.len() > limit {
-            return Err(BodyFault::TooLarge { limit });
+        total += chunk.len();
+        if total > limit + DRAIN {
+            break;
         }
-        collected.extend_from_slice(&chunk);
+        if total <= limit {
+            collected.extend_from_slice(&chunk);
+        }
     }
-    Ok(collected.freeze())
+    match total > limit {
+        true => Err(BodyFault::TooLarge { limit }),
+        false => Ok(collected.freeze()),
+    }
 }
 
 fn into_host_body(body: Body) -> BoxBody {

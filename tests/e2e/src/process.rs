@@ -1,7 +1,8 @@
 //! Child processes of the tests: built once, ended with the test process.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
+use std::sync::{Mutex, OnceLock, mpsc};
 
 /// The project's root.
 pub fn root() -> PathBuf {
@@ -28,11 +29,10 @@ pub fn binary(name: &str) -> PathBuf {
 pub struct Running(pub Child);
 
 impl Running {
-    /// Starts `command`; `stdin` is held open, and the child of a dead parent is ended by the kernel.
+    /// Starts `command`; the child of a dead test process is ended by the kernel.
     pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::piped());
         die_with_parent(&mut command);
-        Self(command.spawn().expect("the child starts"))
+        Self(spawn(command))
     }
 
     /// SIGKILL, then waits.
@@ -56,6 +56,29 @@ impl Drop for Running {
         }
         self.kill();
     }
+}
+
+/// Starts children from one thread that never ends: to the kernel a child's parent is the thread that made it, and a
+/// test's thread ends with its test.
+fn spawn(command: Command) -> Child {
+    type Order = (Command, mpsc::Sender<Child>);
+    static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (orders, incoming) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for (mut command, reply) in incoming {
+                let _ = reply.send(command.spawn().expect("the child starts"));
+            }
+        });
+        Mutex::new(orders)
+    });
+    let (reply, child) = mpsc::channel();
+    spawner
+        .lock()
+        .unwrap()
+        .send((command, reply))
+        .expect("the spawner lives");
+    child.recv().expect("the child starts")
 }
 
 fn die_with_parent(command: &mut Command) {

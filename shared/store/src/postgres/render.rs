@@ -27,13 +27,15 @@ pub(crate) fn restore(claims: &str, role: &str, nonce: &str) -> Statement {
 
 /// Calls `public.<name>(jsonb)` in the admitted session.
 pub(crate) fn function(name: &str, args: String, nonce: &str) -> Statement {
-    let sql = fenced(&format!("public.{name}(($2::text)::jsonb)::text"));
+    let sql = fenced(&format!(
+        "coalesce(public.{name}(($2::text)::jsonb)::text, 'null')"
+    ));
     (sql, vec![text(nonce), PgParam::Text(args)])
 }
 
 /// Calls a function with the claims of an admitted caller on a connection that has no session, in one statement.
 pub(crate) fn act(name: &str, args: String, claims: &str, role: &str) -> Statement {
-    let sql = "SELECT nodeai.act($1::text, $2::text, $3::text, ($4::text)::jsonb)::text";
+    let sql = "SELECT coalesce(nodeai.act($1::text, $2::text, $3::text, ($4::text)::jsonb)::text, 'null')";
     let params = vec![text(claims), text(role), text(name), PgParam::Text(args)];
     (sql.to_owned(), params)
 }

@@ -202,12 +202,12 @@ fn private_addresses_are_refused_by_the_http_node() {
     ] {
         let nodes = json!([
             {"id": "in", "type": "input", "data": {}},
-            {"id": "call", "type": "http", "data": {"method": "GET", "url": url}},
+            {"id": "call", "type": "http", "data": {"method": "GET", "url": "{{ inputs.url }}"}},
             {"id": "out", "type": "output", "data": {"value": "{{ nodes.call.output.body }}"}},
         ]);
         let run = me.run(
             &graph(nodes, &[("in", None, "call"), ("call", None, "out")]),
-            json!({}),
+            json!({"url": url}),
         );
         assert_status(&run, 200);
         assert_eq!(run.json["status"], "failed", "{url}: {}", run.text);
