@@ -196,7 +196,7 @@ impl Store {
         let row = connection
             .row(&sql, params)
             .await
-            .map_err(admission_error)?;
+            .map_err(|error| admission_error(error, url))?;
         let mut columns = row.ok_or(Error::SessionLost)?.into_iter();
         let principal = columns.next().flatten().ok_or(Error::SessionLost)?;
         let admitted = Admitted {
@@ -295,7 +295,7 @@ impl Store {
                 let row = connection
                     .row(sql, Vec::new())
                     .await
-                    .map_err(admission_error)?;
+                    .map_err(|error| admission_error(error, url))?;
                 let text = row.and_then(|r| r.into_iter().next().flatten());
                 serde_json::from_str(&text.unwrap_or_default()).map_err(decode)
             }
@@ -485,12 +485,13 @@ fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
         .ok_or(Error::SessionLost)
 }
 
-/// Before there is a session, a privilege error means that the role may not even ask.
-fn admission_error(error: nodeai_ports::PgError) -> Error {
+/// Before there is a session, a privilege error means that the role may not even ask. `nodeai_app` may; if it is
+/// refused, the connection still has another session's role, which only a transaction pooler brings about.
+fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
+    let user = url.split("://").nth(1).unwrap_or_default();
     match postgres::from_pg(error) {
-        Error::SessionLost => Error::SchemaMissing(
-            "the database role may not call admission; log in as nodeai_app on a migrated database"
-                .to_owned(),
+        Error::SessionLost if !user.starts_with("nodeai_app") => Error::SchemaMissing(
+            "the database role may not call admission; log in as nodeai_app".to_owned(),
         ),
         other => other,
     }

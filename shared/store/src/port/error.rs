@@ -35,6 +35,8 @@ impl Error {
         let text = message.to_owned();
         match code {
             "42501" => Self::Denied(text),
+            // A prepared statement that is another connection's: a transaction pooler without support for them.
+            "26000" | "42P05" => Self::SessionLost,
             "42P01" | "42883" | "3F000" | "42703" | "PGRST202" | "PGRST205" | "28000" => {
                 Self::SchemaMissing(text)
             }

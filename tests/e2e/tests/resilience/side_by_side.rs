@@ -1,11 +1,11 @@
 //! Two projects at once on one machine, each with its embedded database; and one project twice.
 
 use e2e::app::{ready_file, wait_for};
-use e2e::process::Running;
+use e2e::process::{Running, binary};
 use e2e::project::Project;
 use e2e::{Tenant, assert_status};
 use serde_json::Value;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 fn start(project: &Project) -> (Running, Value) {
     let ready = ready_file();
@@ -56,10 +56,16 @@ fn the_same_project_cannot_be_up_twice_and_a_taken_port_is_one_sentence() {
         .unwrap()
         .trim_start_matches("http://")
         .to_owned();
-    let mut command = other.up(&ready_file());
-    let output = command
-        .args(["--ephemeral", "--listen", &taken])
-        .stderr(Stdio::piped())
+    let output = Command::new(binary("nodeai"))
+        .current_dir(other.path())
+        .args([
+            "up",
+            "--quiet",
+            "--no-build",
+            "--ephemeral",
+            "--listen",
+            &taken,
+        ])
         .output()
         .unwrap();
     assert!(!output.status.success());
