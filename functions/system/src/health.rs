@@ -2,6 +2,7 @@
 
 use nodeai_app::errors::{storage_problem, store_problem};
 use nodeai_app::{Cx, cx};
+use nodeai_http::openapi::Describe;
 use nodeai_http::reply::Json;
 use nodeai_http::{FromCx, Problem};
 use nodeai_store::Store;
@@ -48,6 +49,10 @@ pub struct Request(Rc<cx::Cx>);
 impl FromCx<Cx> for Request {
     async fn from_cx(cx: Rc<Cx>) -> Result<Self, Problem> {
         Ok(Self(cx))
+    }
+
+    fn describe(op: &mut Describe) {
+        op.problem("503", "Not ready; the detail says what to mend");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::process::{Running, binary, root};
 use crate::project::Project;
+use crate::token::IssuerKey;
 use crate::{Tenant, database, token};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -33,6 +34,7 @@ pub struct App {
     pub llm: llm_standin::StandIn,
     jwt_secret: String,
     issuer: Option<String>,
+    issuer_key: Option<IssuerKey>,
     host: Option<Running>,
     #[expect(dead_code, reason = "lives as long as the application")]
     rest: Option<Running>,
@@ -90,14 +92,15 @@ impl Setup {
             .args(["--database-url", url])
             .args(&self.args)
             .envs(self.env.iter().cloned());
-        let (rest, issuer) = match self.backend {
+        let (rest, issuer, issuer_key) = match self.backend {
             Backend::Postgres => {
                 command.env("SPIN_VARIABLE_NODEAI_JWT_SECRET", JWT_SECRET);
-                (None, None)
+                (None, None, None)
             }
             Backend::Supabase => {
                 migrate(url);
-                let (rest, rest_url) = start_rest(url);
+                let issuer_key = IssuerKey::new();
+                let (rest, rest_url) = start_rest(url, &issuer_key);
                 command.args(["--supabase-url", &rest_url]);
                 for (name, value) in [
                     ("ANON_KEY", token::project_key("anon", JWT_SECRET)),
@@ -109,7 +112,11 @@ impl Setup {
                 ] {
                     command.env(format!("SPIN_VARIABLE_NODEAI_SUPABASE_{name}"), value);
                 }
-                (Some(rest), Some(format!("{rest_url}/auth/v1")))
+                (
+                    Some(rest),
+                    Some(format!("{rest_url}/auth/v1")),
+                    Some(issuer_key),
+                )
             }
         };
         let mut host = Running::start(command);
@@ -125,6 +132,7 @@ impl Setup {
             llm,
             jwt_secret: JWT_SECRET.to_owned(),
             issuer,
+            issuer_key,
             host: Some(host),
             rest,
             _project: Some(project),
@@ -142,6 +150,7 @@ impl App {
             llm: llm_standin::StandIn::start().expect("the stand-in starts"),
             jwt_secret: secret,
             issuer: std::env::var("NODEAI_E2E_JWT_ISSUER").ok(),
+            issuer_key: None,
             host: None,
             rest: None,
             _project: None,
@@ -153,6 +162,15 @@ impl App {
         let user_id = uuid::Uuid::now_v7().to_string();
         let token = token::user(&user_id, self.issuer.as_deref(), &self.jwt_secret);
         Tenant::new(&self.url, user_id, token)
+    }
+
+    /// A new user whose token is signed with the issuer's own key (ES256); none where the application knows no issuer.
+    /// `kid` replaces the key id that the token names.
+    pub fn tenant_by_jwks(&self, kid: Option<&str>) -> Option<Tenant> {
+        let (key, issuer) = (self.issuer_key.as_ref()?, self.issuer.as_ref()?);
+        let user_id = uuid::Uuid::now_v7().to_string();
+        let token = key.user(&user_id, issuer, kid);
+        Some(Tenant::new(&self.url, user_id, token))
     }
 
     /// A caller with this credential.
@@ -188,13 +206,18 @@ pub fn migrate(url: &str) {
     assert!(status.success(), "the migrations do not apply");
 }
 
-fn start_rest(url: &str) -> (Running, String) {
+fn start_rest(url: &str, issuer_key: &IssuerKey) -> (Running, String) {
     // PostgREST logs in as `authenticator` and becomes whoever the token says.
     let authenticator = url.replacen("postgres@", "authenticator@", 1);
     let keys = ["anon", "service_role"].map(|role| token::project_key(role, JWT_SECRET));
+    let public = ready_file();
+    let key_set = serde_json::json!({"keys": [issuer_key.jwk()]}).to_string();
+    std::fs::write(&public, key_set).expect("the key set's file");
     let mut command = Command::new(binary("postgrest-standin"));
     command
-        .args(["127.0.0.1:0", &authenticator, JWT_SECRET, &keys.join(",")])
+        .args(["127.0.0.1:0", &authenticator])
+        .args([&issuer_key.with_secret(JWT_SECRET), &keys.join(",")])
+        .arg(&public)
         .stdout(Stdio::piped());
     let mut rest = Running::start(command);
     let mut line = String::new();

@@ -1,7 +1,7 @@
 //! Supabase's surface for tests: an independent PostgREST-compatible server under `/rest/v1`, which wants the project's
 //! `apikey` as Supabase's gateway does, and the token issuer's key set under `/auth/v1`.
 //!
-//! `postgrest-standin LISTEN DATABASE_URL JWT_SECRET APIKEYS [JWKS_FILE]`, where APIKEYS are the accepted keys, comma-separated.
+//! `postgrest-standin LISTEN DATABASE_URL JWT_SECRET APIKEYS [JWKS_FILE]`, JWT_SECRET being a secret or a JWKS, where APIKEYS are the accepted keys, comma-separated.
 
 use anyhow::{Context, Result};
 use axum::extract::{Request, State};

@@ -74,3 +74,16 @@ fn an_api_key_gets_in_and_a_wrong_character_does_not() {
         "unauthenticated",
     );
 }
+
+#[test]
+fn tokens_signed_with_the_issuers_key_get_in_and_unknown_keys_do_not() {
+    let Some(me) = app().tenant_by_jwks(None) else {
+        // Only a Supabase project has an issuer with a key set.
+        assert_eq!(crate::BACKEND, e2e::Backend::Postgres);
+        return;
+    };
+    let id = me.workflow("by ES256", &super::documents::hello());
+    assert_status(&me.get(&format!("/api/v1/workflows/{id}")), 200);
+    let unknown = app().tenant_by_jwks(Some("another-key")).unwrap();
+    assert_problem(&unknown.get("/api/v1/workflows"), 401, "unauthenticated");
+}
