@@ -3,6 +3,7 @@
 use crate::config::Backend;
 use crate::port::{Column, Error, Filter, Select, Ty};
 use crate::{postgres, supabase};
+use bytes::Bytes;
 use nodeai_ports::{Env, PgConnection, PgParam};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -236,11 +237,11 @@ impl Store {
                 supabase::mint(claims, jwt_secret, ask.now_s)?
             }
         };
-        let link = Link::Supabase {
+        let link = Link::Supabase(Rest {
             url: url.clone(),
             apikey: anon_key.clone(),
             bearer,
-        };
+        });
         Ok(self.session(admitted, ask, link))
     }
 
@@ -319,11 +320,24 @@ enum Link {
         url: String,
         connection: RefCell<Option<Rc<dyn PgConnection>>>,
     },
-    Supabase {
-        url: String,
-        apikey: String,
-        bearer: String,
-    },
+    Supabase(Rest),
+}
+
+/// How an admitted caller speaks to the project's REST interface.
+struct Rest {
+    url: String,
+    apikey: String,
+    bearer: String,
+}
+
+impl Rest {
+    fn endpoint(&self) -> supabase::Endpoint<'_> {
+        supabase::Endpoint {
+            base: &self.url,
+            apikey: &self.apikey,
+            bearer: Some(&self.bearer),
+        }
+    }
 }
 
 /// One admitted request's way to the store. All reads are narrowed to the principal's organisation.
@@ -371,19 +385,9 @@ impl Session {
                 let text = self.fenced_row(&sql, params).await?;
                 serde_json::from_str(&text).map_err(decode)
             }
-            Link::Supabase {
-                url,
-                apikey,
-                bearer,
-            } => {
-                let endpoint = supabase::Endpoint {
-                    base: url,
-                    apikey,
-                    bearer: Some(bearer),
-                };
-                let request = supabase::select(&endpoint, &query).map_err(decode)?;
-                let answer = supabase::read_answer(self.env.send(request).await)?;
-                serde_json::from_value(answer).map_err(decode)
+            Link::Supabase(rest) => {
+                let request = supabase::select(&rest.endpoint(), &query).map_err(decode)?;
+                self.send(request).await
             }
         }
     }
@@ -406,21 +410,16 @@ impl Session {
                 let text = self.call_postgres(name, args).await?;
                 serde_json::from_str(&text).map_err(decode)
             }
-            Link::Supabase {
-                url,
-                apikey,
-                bearer,
-            } => {
-                let endpoint = supabase::Endpoint {
-                    base: url,
-                    apikey,
-                    bearer: Some(bearer),
-                };
-                let request = supabase::function(&endpoint, name, Some(&args)).map_err(decode)?;
-                let answer = supabase::read_answer(self.env.send(request).await)?;
-                serde_json::from_value(answer).map_err(decode)
+            Link::Supabase(rest) => {
+                let request = supabase::function(&rest.endpoint(), name, Some(&args));
+                self.send(request.map_err(decode)?).await
             }
         }
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: http::Request<Bytes>) -> Result<T, Error> {
+        let answer = supabase::read_answer(self.env.send(request).await)?;
+        serde_json::from_value(answer).map_err(decode)
     }
 
     async fn call_postgres(&self, name: &str, args: String) -> Result<String, Error> {

@@ -1,7 +1,8 @@
 //! A Postgres that a test may stop and start.
 
+use migrations_tests::cluster::{command, find_binaries, unprivileged_user};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// A cluster on loopback; stopped and removed with this value.
 pub struct Cluster {
@@ -21,15 +22,13 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("nodeai-cluster-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&folder).unwrap();
         let cluster = Self {
-            bin: newest_binaries(),
+            bin: find_binaries(),
             folder,
             port,
         };
-        let status = Command::new("chown")
-            .args(["-R", &user()])
-            .arg(&cluster.folder)
-            .status();
-        assert!(status.is_ok(), "chown runs");
+        if let Some((uid, gid)) = unprivileged_user() {
+            std::os::unix::fs::chown(&cluster.folder, Some(uid), Some(gid)).expect("chown");
+        }
         let data = cluster.data();
         cluster.run(
             "initdb",
@@ -87,29 +86,10 @@ impl Cluster {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let program = self.bin.join(program);
-        let mut command = match is_root() {
-            // Postgres refuses to be root.
-            true => {
-                let mut command = Command::new("setpriv");
-                command
-                    .arg(format!("--reuid={}", user()))
-                    .arg("--clear-groups")
-                    .arg(&program);
-                command
-            }
-            false => Command::new(&program),
-        };
-        let status = command
-            .current_dir("/")
-            .args(arguments)
-            .stdout(Stdio::null())
-            .status();
-        assert!(
-            status.is_ok_and(|s| s.success()),
-            "{} {arguments:?}",
-            program.display()
-        );
+        // Postgres refuses to be root.
+        let mut command = command(&self.bin.join(program), unprivileged_user());
+        let status = command.args(arguments).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|s| s.success()), "{program} {arguments:?}");
     }
 }
 
@@ -121,35 +101,4 @@ impl Drop for Cluster {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-fn is_root() -> bool {
-    // SAFETY: geteuid has no preconditions.
-    unsafe { libc::geteuid() == 0 }
-}
-
-fn user() -> String {
-    match is_root() {
-        true => "nobody".to_owned(),
-        false => std::env::var("USER").unwrap_or_else(|_| "nobody".to_owned()),
-    }
-}
-
-fn newest_binaries() -> PathBuf {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let newest = versions
-        .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse::<u32>().ok()?,
-                entry.path().join("bin"),
-            ))
-        })
-        .filter(|(_, bin)| bin.join("initdb").exists())
-        .max();
-    newest
-        .expect("a PostgreSQL server: apt-get install postgresql")
-        .1
 }

@@ -139,7 +139,8 @@ fn answers(config: &Config) -> bool {
     attempt.join().unwrap_or(false)
 }
 
-fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
+/// A command as another user, in a folder that everybody may enter.
+pub fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/");
     if let Some((uid, gid)) = user {
@@ -149,7 +150,7 @@ fn command(program: &Path, user: Option<(u32, u32)>) -> Command {
 }
 
 /// PostgreSQL refuses to run as root: who to be instead, when we are root.
-fn unprivileged_user() -> Option<(u32, u32)> {
+pub fn unprivileged_user() -> Option<(u32, u32)> {
     let probe = fs::metadata("/proc/self").expect("/proc");
     if probe.uid() != 0 {
         return None;
@@ -168,7 +169,7 @@ fn unprivileged_user() -> Option<(u32, u32)> {
 }
 
 /// The newest server binaries: `NODEAI_PG_BIN`, Debian's places, or beside `postgres` on the path.
-fn find_binaries() -> PathBuf {
+pub fn find_binaries() -> PathBuf {
     if let Some(named) = std::env::var_os("NODEAI_PG_BIN") {
         return named.into();
     }

@@ -1,6 +1,6 @@
 //! Support for the tests of the schema: a cluster, a migrated database per test, tenants and their sessions.
 
-mod cluster;
+pub mod cluster;
 mod database;
 mod session;
 
