@@ -103,8 +103,8 @@ impl Run {
         let seen = seen.filter(|(_, id)| every || references.nodes.contains(*id));
         Ok(Scope {
             inputs,
-            vars: template::jinja(&self.plan.definition.vars),
-            run: template::jinja(run),
+            vars: template::jinja_map(&self.plan.definition.vars),
+            run: template::jinja(&run),
             nodes: seen
                 .map(|(at, id)| (id.clone(), self.node_value(at)))
                 .collect(),

@@ -109,7 +109,7 @@ pub(crate) fn unknown(text: &str, is_expression: bool) -> Vec<String> {
 fn from_json(text: &str) -> Result<Jinja, Error> {
     let parsed: Value = serde_json::from_str(text)
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("fromjson: {error}")))?;
-    Ok(jinja(parsed))
+    Ok(jinja(&parsed))
 }
 
 /// The first `length` characters (255 if not given), with an ellipsis where some are missing.
@@ -182,7 +182,7 @@ mod tests {
     fn every_known_filter_exists() {
         let templates = crate::template::Templates::new();
         for name in KNOWN {
-            let scope = jinja(serde_json::json!({"inputs": {"x": "a"}}));
+            let scope = jinja(&serde_json::json!({"inputs": {"x": "a"}}));
             let result = templates.render_text(&format!("{{{{ inputs.x | {name} }}}}"), &scope);
             let missing = result.is_err_and(|error| error.0.contains("unknown filter"));
             assert!(!missing, "{name}");

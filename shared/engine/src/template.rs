@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, ValueKind};
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value as Jinja};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Instructions that one template may execute.
 const FUEL: u64 = 200_000;
@@ -46,9 +46,29 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-/// A JSON value (or anything like it) as templates see it.
-pub(crate) fn jinja(value: impl serde::Serialize) -> Jinja {
-    Jinja::from(Serde(value))
+/// A JSON value as templates see it. Written out rather than by serde, through which numbers would become objects in a
+/// build where anything turns on serde_json's `arbitrary_precision`.
+pub(crate) fn jinja(value: &Value) -> Jinja {
+    match value {
+        Value::Null => Jinja::from(()),
+        Value::Bool(truth) => Jinja::from(*truth),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Jinja::from(integer),
+            (None, Some(integer)) => Jinja::from(integer),
+            (None, None) => Jinja::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Jinja::from(text.as_str()),
+        Value::Array(items) => items.iter().map(jinja).collect(),
+        Value::Object(fields) => jinja_map(fields),
+    }
+}
+
+/// A JSON object as templates see it.
+pub(crate) fn jinja_map(fields: &Map<String, Value>) -> Jinja {
+    fields
+        .iter()
+        .map(|(name, value)| (name.as_str(), jinja(value)))
+        .collect()
 }
 
 /// The template engine, set up once per run.
@@ -273,7 +293,7 @@ mod tests {
     use super::*;
 
     fn scope() -> Jinja {
-        jinja(json!({
+        jinja(&json!({
             "inputs": {"n": 2, "name": "Ada", "tags": ["a", "b"], "none": null},
             "nodes": {"ask-1": {"output": {"text": "hi"}}},
         }))
