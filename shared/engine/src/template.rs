@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value as Jinja};
@@ -63,12 +64,12 @@ pub(crate) fn jinja(value: &Value) -> Jinja {
     }
 }
 
-/// A JSON object as templates see it.
+/// A JSON object as templates see it, its fields in their order.
 pub(crate) fn jinja_map(fields: &Map<String, Value>) -> Jinja {
-    fields
+    let fields = fields
         .iter()
-        .map(|(name, value)| (name.as_str(), jinja(value)))
-        .collect()
+        .map(|(name, value)| (Jinja::from(name.as_str()), jinja(value)));
+    Jinja::from_object(fields.collect::<IndexMap<Jinja, Jinja>>())
 }
 
 /// The template engine, set up once per run.
