@@ -1,6 +1,6 @@
 //! The tests' own view into the database: what the API does not show.
 
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Row};
 
 /// A database URL for `config` and `name`.
 pub fn url(config: &Config, name: &str) -> String {
@@ -10,30 +10,31 @@ pub fn url(config: &Config, name: &str) -> String {
 
 /// Runs one query that gives one text value.
 pub fn text(url: &str, sql: &str) -> Option<String> {
-    run(url, sql).and_then(|row| row.get(0))
+    let row: Option<Row> = with_client(url, async |client| {
+        client.query_opt(sql, &[]).await.unwrap()
+    });
+    row.and_then(|row| row.get(0))
 }
 
 /// Runs statements.
 pub fn execute(url: &str, sql: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(sql).await.unwrap();
-    });
+    with_client(url, async |client| client.batch_execute(sql).await.unwrap());
 }
 
-fn run(url: &str, sql: &str) -> Option<tokio_postgres::Row> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.query_opt(sql, &[]).await.unwrap()
+/// On a thread of its own: the caller may be inside a runtime.
+fn with_client<T: Send>(url: &str, work: impl AsyncFnOnce(Client) -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+                tokio::spawn(connection);
+                work(client).await
+            })
+        });
+        worker.join().unwrap()
     })
 }
