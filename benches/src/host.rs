@@ -87,7 +87,8 @@ impl Host {
 fn unlimit(database: &str) {
     e2e::database::execute(
         database,
-        "UPDATE public.api_keys SET rate_per_minute = 60000000, rate_burst = 60000000",
+        "UPDATE public.api_keys SET rate_per_minute = 60000000, rate_burst = 60000000;
+         UPDATE public.organizations SET rate_per_minute = 60000000, rate_burst = 60000000",
     );
 }
 
