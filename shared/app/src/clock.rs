@@ -1,6 +1,6 @@
 //! Time, randomness and ids of a request.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, µs since the epoch.
@@ -9,11 +9,13 @@ pub fn now_us() -> i64 {
     since.map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// `us` since the epoch as RFC 3339 in UTC with microseconds, as the store writes times.
+/// `us` since the epoch as RFC 3339 in UTC, exactly as PostgreSQL writes a `timestamptz` into JSON: up to six decimals
+/// without trailing zeros. An answer that was built here and one that is read back must not differ.
 pub fn rfc3339(us: i64) -> String {
-    DateTime::from_timestamp_micros(us)
-        .unwrap_or_default()
-        .to_rfc3339_opts(SecondsFormat::Micros, false)
+    let time = DateTime::from_timestamp_micros(us).unwrap_or_default();
+    let text = time.format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text}+00:00")
 }
 
 /// A new id (UUIDv7, RFC 9562).
@@ -34,4 +36,24 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_postgres_writes_them() {
+        // SELECT to_json(to_timestamp(x / 1e6)) with the time zone UTC.
+        let cases = [
+            (0, "1970-01-01T00:00:00+00:00"),
+            (10_000_000, "1970-01-01T00:00:10+00:00"),
+            (1_795_566_592_249_470, "2026-11-25T00:29:52.24947+00:00"),
+            (1_795_566_592_249_474, "2026-11-25T00:29:52.249474+00:00"),
+            (1_795_566_592_000_001, "2026-11-25T00:29:52.000001+00:00"),
+        ];
+        for (us, want) in cases {
+            assert_eq!(rfc3339(us), want);
+        }
+    }
 }
