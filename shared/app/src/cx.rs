@@ -67,7 +67,7 @@ impl Cx {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Milliseconds since the request came.
+    /// Microseconds since the request came.
     pub fn elapsed_us(&self) -> i64 {
         (clock::now_us() - self.started_us).max(0)
     }

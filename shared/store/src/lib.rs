@@ -3,9 +3,11 @@
 //! - [`config`] decides which backend the configuration means.
 //! - [`port`] holds what callers say: [`Select`], [`Column`], [`Error`].
 //! - `postgres` and `supabase` render the same query twice; every write is one SQL function call on both.
+//! - [`admission`] is what admission is asked and answers.
 //! - [`session`] is one request's admitted session; without admission there is nothing to read with.
 //! - [`tables`] names the tables' columns.
 
+pub mod admission;
 pub mod config;
 pub mod port;
 mod postgres;
@@ -13,6 +15,7 @@ pub mod session;
 mod supabase;
 pub mod tables;
 
+pub use admission::{Admission, Credential, Outcome, Principal, Rate, Refusal};
 pub use config::{Backend, Config, Misconfigured};
 pub use port::{Column, Error, Filter, Order, Select, Ty};
-pub use session::{Admission, Credential, Outcome, Principal, Rate, Refusal, Session, Store};
+pub use session::{Session, Store};

@@ -1,5 +1,6 @@
 //! One request's session with the store: admission first, then reads and calls as the admitted caller.
 
+use crate::admission::{Admission, Credential, Outcome, Principal, Refusal};
 use crate::config::Backend;
 use crate::port::{Column, Error, Filter, Select, Ty};
 use crate::{postgres, supabase};
@@ -11,119 +12,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const ORG_ID: Column = Column::new("org_id", Ty::Uuid);
-
-/// How the caller showed who they are; already checked as far as that is possible without the store.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Credential {
-    /// An API key, known by its SHA-256 (hex).
-    ApiKey {
-        /// SHA-256 of the whole key, hex.
-        hash: String,
-    },
-    /// A user token whose signature and times were verified.
-    Jwt {
-        /// The token's claims.
-        claims: Value,
-        /// The token itself: goes along to Supabase.
-        token: String,
-    },
-}
-
-/// What a request asks of admission.
-#[derive(Debug, Clone)]
-pub struct Admission<'a> {
-    /// Who.
-    pub credential: Credential,
-    /// The organisation chosen by the caller, when it belongs to several.
-    pub org_id: Option<&'a str>,
-    /// The scope that the route needs, such as `workflows:read`.
-    pub scope: &'a str,
-    /// Tokens to take from the rate-limit bucket.
-    pub cost: u32,
-    /// The client's address, for keys with an allow-list.
-    pub ip: Option<&'a str>,
-    /// Unguessable mark of this session, hex.
-    pub nonce: &'a str,
-    /// Now, seconds since the epoch.
-    pub now_s: i64,
-}
-
-/// Admission's verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Come in.
-    Ok,
-    /// No such key.
-    UnknownKey,
-    /// The key was revoked.
-    KeyRevoked,
-    /// The key has expired.
-    KeyExpired,
-    /// The client's address is not on the key's list.
-    IpRefused,
-    /// The credential does not carry the scope.
-    ScopeMissing,
-    /// The bucket is empty.
-    RateLimited,
-    /// The caller is not a member of the organisation that it chose.
-    NotAMember,
-}
-
-/// State of the rate-limit bucket after admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub struct Rate {
-    /// Requests per window.
-    #[serde(default)]
-    pub limit: i64,
-    /// Window, seconds.
-    #[serde(default)]
-    pub window_s: i64,
-    /// Requests left.
-    #[serde(default)]
-    pub remaining: i64,
-    /// Milliseconds until the bucket holds a token (when refused) or is full again.
-    #[serde(default)]
-    pub reset_ms: i64,
-}
-
-/// Who was admitted.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Principal {
-    /// The verdict.
-    pub outcome: Outcome,
-    /// The user.
-    #[serde(default)]
-    pub user_id: Option<String>,
-    /// The active organisation: the tenant.
-    #[serde(default)]
-    pub org_id: Option<String>,
-    /// The user's role there.
-    #[serde(default)]
-    pub member_role: Option<String>,
-    /// The API key, when one was used.
-    #[serde(default)]
-    pub key_id: Option<String>,
-    /// The credential's scopes.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-    /// The rate-limit bucket; empty for callers who were refused before it was asked.
-    #[serde(default, deserialize_with = "null_as_default")]
-    pub rate: Rate,
-}
-
-fn null_as_default<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Rate, D::Error> {
-    Option::<Rate>::deserialize(from).map(Option::unwrap_or_default)
-}
-
-/// A refusal: why, and the bucket's state for the headers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
-    /// Why.
-    pub outcome: Outcome,
-    /// The bucket.
-    pub rate: Rate,
-}
 
 /// A configured store; makes sessions.
 #[derive(Clone)]
