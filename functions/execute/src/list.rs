@@ -2,9 +2,10 @@
 
 use crate::WorkflowsRead;
 use crate::model::{RunFailure, Usage};
+use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{Caller, Query};
 use nodeai_http::page::{Keyset, Page, checked_limit, decode_cursor};
-use nodeai_http::{FieldError, Problem, reply::Json};
+use nodeai_http::{Problem, reply::Json};
 use nodeai_store::{Column, Filter, Select, tables::execution_queue as col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -121,21 +122,11 @@ pub async fn handle(
 ) -> Result<Json<Page<ExecutionBrief>>, Problem> {
     let limit = checked_limit(query.limit)?;
     let after: Option<Keyset> = query.cursor.as_deref().map(decode_cursor).transpose()?;
-    let workflow = query
-        .workflow_id
-        .map(|id| match uuid::Uuid::parse_str(&id) {
-            Ok(id) => Ok(Filter::Eq(col::workflow_id, id.to_string())),
-            Err(_) => Err(Problem::fields(vec![FieldError::parameter(
-                "workflow_id",
-                "format",
-                "must be a UUID",
-            )])),
-        });
     let status = query
         .status
         .map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
     let select = Select::from(col::TABLE, COLUMNS)
-        .filter_if(workflow.transpose()?)
+        .filter_if(uuid_filter(col::workflow_id, query.workflow_id)?)
         .filter_if(status)
         .newest(col::id, after.map(|k| k.id), limit + 1);
     let rows: Vec<Row> = caller.select(select).await?;

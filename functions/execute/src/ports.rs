@@ -3,11 +3,16 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::BodyDataStream;
-use nodeai_app::{App, clock};
+use nodeai_app::errors::store_problem;
+use nodeai_app::vault::OpenedSecret;
+use nodeai_app::{App, Cx, clock};
 use nodeai_edge::http_client;
-use nodeai_ports::{Env, SendError};
-use nodeai_runner::{Body, Clock, Entropy, HttpPort, SecretError, SecretPort, TransportError};
+use nodeai_ports::SendError;
+use nodeai_runner::{
+    Body, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
+};
 use nodeai_store::Session;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -61,26 +66,64 @@ impl Entropy for HostEntropy {
     }
 }
 
-/// The operator's own provider keys, which the variables `nodeai_<provider>_api_key` offer to every workflow here.
-pub struct OperatorKeys(pub Rc<dyn Env>);
+/// The vault, and behind it the operator's own provider keys.
+pub struct Secrets {
+    /// The request.
+    pub cx: Rc<Cx>,
+    /// Its admitted session.
+    pub session: Rc<Session>,
+    /// The run.
+    pub execution_id: String,
+}
 
-/// Secret names that an operator may provide by variable.
+/// Secret names that an operator may provide by variable to every workflow here.
 const OFFERED: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "nodeai_openai_api_key"),
     ("ANTHROPIC_API_KEY", "nodeai_anthropic_api_key"),
     ("GEMINI_API_KEY", "nodeai_gemini_api_key"),
 ];
 
-impl SecretPort for OperatorKeys {
-    async fn resolve(&self, names: &[String]) -> Result<BTreeMap<String, String>, SecretError> {
-        let mut values = BTreeMap::new();
+impl SecretPort for Secrets {
+    async fn open(
+        &self,
+        node: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Secret>, SecretError> {
+        let mut found = self.from_vault(node, names).await?;
         for (name, variable) in OFFERED {
             if names.iter().any(|wanted| wanted == name)
-                && let Some(value) = self.0.get(variable).await
+                && !found.contains_key(name)
+                && let Some(value) = self.cx.env().get(variable).await
             {
-                values.insert(name.to_owned(), value);
+                found.insert(name.to_owned(), Secret::unbound(value));
             }
         }
-        Ok(values)
+        Ok(found)
+    }
+}
+
+impl Secrets {
+    /// The store writes who opens what for which run and node, and hands out ciphertexts only with that.
+    async fn from_vault(
+        &self,
+        node: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Secret>, SecretError> {
+        let args = json!({"org_id": self.session.org_id(), "names": names, "purpose": "run",
+            "execution_id": self.execution_id, "node_id": node});
+        let opened: Result<Vec<OpenedSecret>, _> = self.session.call("secrets_open", &args).await;
+        let opened = opened.map_err(|error| SecretError {
+            retryable: matches!(error, nodeai_store::Error::Unavailable(_)),
+            message: store_problem(error).detail.unwrap_or_default(),
+        })?;
+        let values = opened.into_iter().map(|secret| {
+            let value = secret.value(&self.cx).map_err(|problem| SecretError {
+                message: problem.detail.unwrap_or_default(),
+                retryable: false,
+            })?;
+            let hosts = secret.hosts;
+            Ok((secret.name, Secret { value, hosts }))
+        });
+        values.collect()
     }
 }

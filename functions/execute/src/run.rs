@@ -3,7 +3,7 @@
 use crate::WorkflowsRun;
 use crate::commit::commit;
 use crate::model::{RunRequest, RunResult};
-use crate::ports::{HostClock, HostEntropy, OperatorKeys, Outbound};
+use crate::ports::{HostClock, HostEntropy, Outbound, Secrets};
 use crate::start::{Begin, Started, start};
 use crate::stream;
 use nodeai_app::{Caller, Valid};
@@ -74,7 +74,6 @@ pub async fn drive<L: Sink>(
     sink: &L,
     limit: Limit,
 ) -> Finished {
-    let env = caller.cx.env();
     let options = Options {
         timeout_ms: timeout_ms(caller, limit).await,
         guard: guard(caller).await,
@@ -90,7 +89,11 @@ pub async fn drive<L: Sink>(
         http: &Outbound(caller.session.clone()),
         clock: &HostClock(caller.cx.app.clone()),
         entropy: &HostEntropy,
-        secrets: &OperatorKeys(env.clone()),
+        secrets: &Secrets {
+            cx: caller.cx.clone(),
+            session: caller.session.clone(),
+            execution_id: started.execution_id.clone(),
+        },
         sink,
     };
     let plan = Arc::clone(&started.plan.compiled);

@@ -1,6 +1,7 @@
-//! What an instance keeps between requests: router, settings, token keys. Nothing of a tenant's.
+//! What an instance keeps between requests: router, settings, token keys; of tenants only feature flags, by organisation.
 
 use crate::cx::Cx;
+use crate::flags::FlagCache;
 use crate::settings::Settings;
 use nodeai_auth::jwks::KeyCache;
 use nodeai_http::{Router, Routes};
@@ -19,6 +20,8 @@ pub struct App {
     settings: OnceCell<Rc<Settings>>,
     /// The token issuer's keys.
     pub keys: RefCell<KeyCache>,
+    /// Feature flags, for a few seconds.
+    pub flags: FlagCache,
 }
 
 impl App {
@@ -30,6 +33,7 @@ impl App {
             env,
             settings: OnceCell::new(),
             keys: RefCell::default(),
+            flags: FlagCache::default(),
         }
     }
 

@@ -79,7 +79,7 @@ impl<S: Scope> Caller<S> {
 impl<S: Scope> FromCx<Cx> for Caller<S> {
     async fn from_cx(cx: Rc<Cx>) -> Result<Self, Problem> {
         let session = Rc::new(admit(&cx, S::NAME).await?);
-        cx.rate.set(Some(session.principal.rate));
+        cx.rate.replace(Some(session.principal.rate.clone()));
         cx.session.replace(Some(session.clone()));
         Ok(Self {
             cx,
@@ -104,6 +104,7 @@ async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
         credential,
         org_id: org_id.as_deref(),
         scope,
+        route: &cx.route(),
         cost: 1,
         ip: cx.client_ip(),
         nonce: &nonce,
@@ -112,7 +113,7 @@ async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
     let store = Store::new(backend.clone(), cx.env().clone());
     let admitted = store.admit(ask).await.map_err(store_problem)?;
     admitted.map_err(|refusal| {
-        cx.rate.set(Some(refusal.rate));
+        cx.rate.replace(Some(refusal.rate.clone()));
         refusal_problem(&refusal, scope)
     })
 }

@@ -40,7 +40,7 @@ pub struct Cx {
     /// Set by areas that commit the request's trace themselves (runs).
     pub own_trace: Cell<bool>,
     pub(crate) session: RefCell<Option<Rc<Session>>>,
-    pub(crate) rate: Cell<Option<Rate>>,
+    pub(crate) rate: RefCell<Option<Rate>>,
 }
 
 impl Cx {
@@ -82,6 +82,11 @@ impl Cx {
         }
         hash.update(&self.body);
         clock::hex(&hash.finalize())
+    }
+
+    /// Method and pattern, such as `GET /api/v1/workflows/{id}`.
+    pub fn route(&self) -> String {
+        format!("{} {}", self.method, self.pattern)
     }
 
     /// The admitted session, when there is one.

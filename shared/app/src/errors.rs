@@ -71,10 +71,11 @@ pub fn refusal_problem(refusal: &Refusal, scope: &str) -> Problem {
         }
         Outcome::IpRefused => Problem::forbidden("this API key may not be used from this address"),
         Outcome::RateLimited => {
-            let seconds = u64::try_from(refusal.rate.reset_ms)
-                .unwrap_or(0)
-                .div_ceil(1000);
-            Problem::rate_limited("the rate limit is used up").retry_after(seconds)
+            let wait_ms = u64::try_from(refusal.rate.retry_after_ms).unwrap_or(0);
+            let policy = &refusal.rate.policy;
+            Problem::quota_exceeded(format!("the rate limit {policy:?} is used up"))
+                .violated(policy)
+                .retry_after(wait_ms.div_ceil(1000).max(1))
         }
         Outcome::UnknownKey | Outcome::Ok => {
             Problem::unauthenticated("the credential is not known here")

@@ -2,7 +2,8 @@
 
 use crate::cx::Cx;
 use nodeai_http::openapi::Describe;
-use nodeai_http::{Check, FromCx, Problem, etag, input};
+use nodeai_http::{Check, FieldError, FromCx, Problem, etag, input};
+use nodeai_store::{Column, Filter};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use std::rc::Rc;
@@ -51,6 +52,24 @@ impl FromCx<Cx> for PathId {
 
     fn describe(op: &mut Describe) {
         op.problem("404", "There is nothing with that id here");
+    }
+}
+
+/// Whether `text` is a UUID.
+pub fn is_uuid(text: &str) -> bool {
+    uuid::Uuid::parse_str(text).is_ok()
+}
+
+/// A filter by a query parameter that must be a UUID. Errors: 400.
+pub fn uuid_filter(column: Column, id: Option<String>) -> Result<Option<Filter>, Problem> {
+    let Some(text) = id else { return Ok(None) };
+    match uuid::Uuid::parse_str(&text) {
+        Ok(id) => Ok(Some(Filter::Eq(column, id.to_string()))),
+        Err(_) => Err(Problem::fields(vec![FieldError::parameter(
+            column.name,
+            "format",
+            "must be a UUID",
+        )])),
     }
 }
 

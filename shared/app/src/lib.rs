@@ -3,20 +3,26 @@
 //! - [`Cx`] is one request; [`serve`](serve::serve) dispatches it and answers whatever happens.
 //! - [`Caller`] is an admitted caller with a scope: the only way to the store.
 //! - [`Valid`], [`Query`], [`PathId`], [`IfMatch`] are inputs that are checked before a handler runs.
-//! - [`Write`] is a write of one row with idempotency, version check, audit row and stored answer.
+//! - [`Write`] is a write of one row with idempotency, version check, audit row and stored answer; [`Command`] one of
+//!   a named SQL function.
+//! - [`vault`] seals and opens with the master keys.
 //! - [`spans`] buffers the request's spans and flushes them after the response.
 //!
 //! Pure: the host is behind `nodeai-ports`.
 
+mod answer;
 pub mod app;
 pub mod caller;
 pub mod clock;
 pub mod cx;
 pub mod errors;
+pub mod flags;
 pub mod inputs;
+pub mod reply;
 pub mod serve;
 pub mod settings;
 pub mod spans;
+pub mod vault;
 pub mod write;
 
 pub use app::App;
@@ -24,7 +30,8 @@ pub use caller::{Caller, Scope};
 pub use cx::Cx;
 pub use errors::store_problem;
 pub use inputs::{IfMatch, PathId, Query, RequiredIfMatch, Valid};
-pub use write::{Audit, Op, Write};
+pub use reply::{Created, Done, Reply};
+pub use write::{Audit, Command, Op, Write};
 
 /// The routes of an area.
 pub type Routes = nodeai_http::Routes<Cx>;

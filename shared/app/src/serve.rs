@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use nodeai_http::reply::Response;
 use nodeai_http::{Body, Problem};
+use nodeai_store::{Policy, Rate};
 use nodeai_telemetry::{Buffer, TraceContext};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -66,7 +67,7 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
         spans: Buffer::new(),
         own_trace: Cell::new(false),
         session: RefCell::new(None),
-        rate: Cell::new(None),
+        rate: RefCell::new(None),
         app,
     };
     let (cx, result) = match route(&mut cx, incoming.body) {
@@ -121,12 +122,8 @@ fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
     put(headers, "x-trace-id", &cx.trace.trace_id.to_string());
     put(headers, "x-content-type-options", "nosniff");
     add_cors(headers, cors);
-    if let Some(rate) = cx.rate.get().filter(|rate| rate.limit > 0) {
-        let policy = format!("\"default\";q={};w={}", rate.limit, rate.window_s);
-        put(headers, "ratelimit-policy", &policy);
-        let reset_s = u64::try_from(rate.reset_ms).unwrap_or(0).div_ceil(1000);
-        let state = format!("\"default\";r={};t={reset_s}", rate.remaining.max(0));
-        put(headers, "ratelimit", &state);
+    if let Some(rate) = cx.rate.borrow().as_ref().filter(|rate| rate.limit > 0) {
+        add_rate(headers, rate);
     }
     if let Some(session) = cx.session() {
         let ms = cx.elapsed_us() as f64 / 1000.0;
@@ -136,6 +133,17 @@ fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
         );
         put(headers, "server-timing", &timing);
     }
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
+fn add_rate(headers: &mut HeaderMap, rate: &Rate) {
+    let policy = |p: &Policy| format!("\"{}\";q={};w={}", p.policy, p.limit, p.window_s);
+    let policies: Vec<String> = rate.policies.iter().map(policy).collect();
+    put(headers, "ratelimit-policy", &policies.join(", "));
+    let reset_s = u64::try_from(rate.reset_ms).unwrap_or(0).div_ceil(1000);
+    let remaining = rate.remaining.max(0);
+    let state = format!("\"{}\";r={remaining};t={reset_s}", rate.policy);
+    put(headers, "ratelimit", &state);
 }
 
 fn preflight(cors: &str) -> Response {

@@ -1,6 +1,7 @@
 //! Configuration of an instance, read once from the host's variables.
 
 use nodeai_auth::jwt::Expect;
+use nodeai_crypto::{MasterKeys, ParseError};
 use nodeai_ports::Env;
 use nodeai_store::{Backend, Config, Misconfigured};
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub backend: Result<Backend, Misconfigured>,
     /// User tokens.
     pub tokens: Tokens,
+    /// The vault's master keys, for the areas that are given them.
+    pub master_keys: Result<MasterKeys, ParseError>,
     /// Value of `Access-Control-Allow-Origin`.
     pub cors_origin: String,
     /// Which requests are traced.
@@ -56,9 +59,11 @@ impl Settings {
             _ => RequestSpans::All,
         };
         let max_body = get("nodeai_max_body_bytes").await;
+        let master_keys = get("nodeai_master_keys").await.unwrap_or_default();
         Self {
             backend: config.backend(),
             tokens,
+            master_keys: MasterKeys::parse(&master_keys),
             cors_origin: get("nodeai_cors_origin")
                 .await
                 .unwrap_or_else(|| "*".to_owned()),

@@ -1,11 +1,12 @@
-//! A write of one row: one call of the generic SQL function, with idempotency, version check, audit row and the answer
-//! that a retry gets again.
+//! A write: one call of a SQL function, with idempotency, version check, audit row and the answer that a retry gets
+//! again. [`Write`] changes one row, [`Command`] runs a named SQL function in the same frame.
 
+use crate::answer::Answer;
 use crate::caller::{Caller, Scope};
 use crate::cx::Cx;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use nodeai_http::reply::{Response, json_response};
+use nodeai_http::reply::Response;
 use nodeai_http::{FieldError, Problem};
+use nodeai_store::Column;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -21,7 +22,7 @@ pub enum Op {
     Delete,
 }
 
-/// The audit row of a write.
+/// The audit row of a write; the store adds what was before and after.
 #[derive(Debug, Clone, Serialize)]
 pub struct Audit {
     /// What was done, such as `workflow.created`.
@@ -37,32 +38,64 @@ pub struct Audit {
     pub details: Value,
 }
 
-/// A write to be made by [`Caller::write`].
+/// What every write has around what it does.
 #[derive(Debug, Clone, Serialize)]
-pub struct Write {
-    table: &'static str,
-    op: Op,
-    id: String,
+pub struct Framed<B> {
+    #[serde(flatten)]
+    body: B,
     org_id: String,
-    row: Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expect_version: Option<i64>,
-    children: Vec<Value>,
     audit: Option<Audit>,
     answer: Answer,
     idempotency: Option<Value>,
     #[serde(skip)]
+    id: String,
+    #[serde(skip)]
     what: &'static str,
+    /// Members of the answer's body that are shown once and stored sealed only.
+    #[serde(skip)]
+    once: Map<String, Value>,
 }
 
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Answer {
-    status: u16,
-    #[serde(default)]
-    headers: Map<String, Value>,
-    #[serde(default)]
-    body: Value,
+/// What a write does, in SQL.
+pub trait Body: Serialize {
+    /// The SQL function that does it.
+    const FUNCTION: &'static str;
 }
+
+/// A change of one row, with the rows that belong to it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    table: &'static str,
+    op: Op,
+    id: String,
+    row: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expect_version: Option<i64>,
+    children: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    returning: Vec<&'static str>,
+}
+
+impl Body for Row {
+    const FUNCTION: &'static str = "write";
+}
+
+/// A named SQL function with its arguments.
+#[derive(Debug, Clone, Serialize)]
+pub struct Named {
+    #[serde(rename = "do")]
+    name: &'static str,
+    args: Value,
+}
+
+impl Body for Named {
+    const FUNCTION: &'static str = "command";
+}
+
+/// A write of one row, to be made by [`Caller::write`].
+pub type Write = Framed<Row>;
+/// A named write (`nodeai.do_<name>` in SQL), to be made by [`Caller::write`].
+pub type Command = Framed<Named>;
 
 #[derive(Debug, Deserialize)]
 struct Written {
@@ -75,45 +108,69 @@ struct Written {
     constraint: Option<String>,
     #[serde(default)]
     column: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
 }
 
 impl Write {
     /// A write of the row `id` of `table`; `what` names it in messages ("workflow").
     pub fn new(op: Op, table: &'static str, what: &'static str, id: &str) -> Self {
-        Self {
+        let body = Row {
             table,
             op,
             id: id.to_owned(),
-            org_id: String::new(),
             row: json!({}),
             expect_version: None,
             children: Vec::new(),
-            audit: None,
-            answer: Answer {
-                status: 204,
-                ..Answer::default()
-            },
-            idempotency: None,
-            what,
-        }
+            returning: Vec::new(),
+        };
+        Self::around(body, what, id)
     }
 
     /// The row's columns.
     pub fn row(mut self, row: Value) -> Self {
-        self.row = row;
+        self.body.row = row;
         self
     }
 
     /// The version that the row must have; `None` for any.
     pub fn expect_version(mut self, version: Option<i64>) -> Self {
-        self.expect_version = version;
+        self.body.expect_version = version;
+        self
+    }
+
+    /// Columns of the row, as it is after the write, that go into the answer's body.
+    pub fn returning(mut self, columns: &[Column]) -> Self {
+        self.body.returning = columns.iter().map(|column| column.name).collect();
         self
     }
 
     /// Another row that is made in the same transaction.
     pub fn child(mut self, table: &str, row: Value) -> Self {
-        self.children.push(json!({"table": table, "row": row}));
+        self.body.children.push(json!({"table": table, "row": row}));
         self
+    }
+}
+
+impl Command {
+    /// The write `nodeai.do_<name>` on the thing `id`; `what` names it in messages.
+    pub fn named(name: &'static str, what: &'static str, id: &str, args: Value) -> Self {
+        Self::around(Named { name, args }, what, id)
+    }
+}
+
+impl<B: Body> Framed<B> {
+    fn around(body: B, what: &'static str, id: &str) -> Self {
+        Self {
+            body,
+            org_id: String::new(),
+            audit: None,
+            answer: Answer::no_content(),
+            idempotency: None,
+            id: id.to_owned(),
+            what,
+            once: Map::new(),
+        }
     }
 
     /// The audit row.
@@ -130,12 +187,13 @@ impl Write {
 
     /// The answer: status, headers (such as `location`) and body. `body.version`, when there, is set by the store.
     pub fn answer(mut self, status: u16, headers: &[(&str, &str)], body: &impl Serialize) -> Self {
-        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), json!(v)));
-        self.answer = Answer {
-            status,
-            headers: headers.collect(),
-            body: serde_json::to_value(body).unwrap_or_default(),
-        };
+        self.answer = Answer::new(status, headers, body);
+        self
+    }
+
+    /// A member of the answer's body that only this answer and its repetitions show: it is never stored in clear.
+    pub fn once(mut self, member: &str, value: &str) -> Self {
+        self.once.insert(member.to_owned(), json!(value));
         self
     }
 
@@ -145,6 +203,11 @@ impl Write {
             audit.request_id = Some(cx.trace.trace_id.to_string());
         }
         self.idempotency = idempotency(cx)?;
+        if let Some(claim) = &self.idempotency
+            && !self.once.is_empty()
+        {
+            self.answer.seal(cx, org_id, claim, &self.once)?;
+        }
         Ok(self)
     }
 }
@@ -162,29 +225,36 @@ pub fn idempotency(cx: &Cx) -> Result<Option<Value>, Problem> {
         let error = FieldError::parameter("idempotency-key", "invalid", detail);
         return Err(Problem::fields(vec![error]));
     }
-    let route = format!("{} {}", cx.method, cx.pattern);
     Ok(Some(
-        json!({"key": key, "route": route, "request_hash": cx.fingerprint()}),
+        json!({"key": key, "route": cx.route(), "request_hash": cx.fingerprint()}),
     ))
 }
 
 impl<S: Scope> Caller<S> {
     /// Makes the write and answers with its stored answer. Errors: 404, 409, 412, 422 as the store finds.
-    pub async fn write(&self, write: Write) -> Result<Response, Problem> {
+    pub async fn write<B: Body>(&self, write: Framed<B>) -> Result<Response, Problem> {
         let write = write.of_request(&self.cx, self.org_id())?;
-        let what = write.what;
-        let written: Written = self.call("write", &write).await?;
+        let written: Written = self.call(B::FUNCTION, &write).await?;
         match written.outcome.as_str() {
-            "done" => Ok(written.answer.unwrap_or(write.answer).into_response(false)),
-            "replayed" => match written.answer {
-                Some(answer) => Ok(answer.into_response(true)),
-                None => Err(Problem::conflict(
-                    "the first request with this key has not ended",
-                )),
-            },
-            _ => Err(refusal(written, what)),
+            "done" => {
+                let mut answer = written.answer.unwrap_or(write.answer);
+                answer.merge(write.once);
+                Ok(answer.into_response(false))
+            }
+            "replayed" => {
+                let mut answer = written.answer.ok_or_else(in_flight)?;
+                if let Some(claim) = &write.idempotency {
+                    answer.unseal(&self.cx, self.org_id(), claim)?;
+                }
+                Ok(answer.into_response(true))
+            }
+            _ => Err(refusal(written, write.what)),
         }
     }
+}
+
+fn in_flight() -> Problem {
+    Problem::conflict("the first request with this key has not ended").retry_after(1)
 }
 
 fn refusal(written: Written, what: &str) -> Problem {
@@ -206,6 +276,7 @@ fn refusal(written: Written, what: &str) -> Problem {
                 "another {what} has this value already ({constraint})"
             ))
         }
+        "refused" => Problem::conflict(written.message.unwrap_or_default()),
         "forbidden" => Problem::forbidden(format!("this caller may not change this {what}")),
         "invalid" => {
             let rule = written.constraint.or(written.column).unwrap_or_default();
@@ -215,37 +286,5 @@ fn refusal(written: Written, what: &str) -> Problem {
             crate::errors::log("write", other);
             Problem::internal("the write had an outcome that was not expected")
         }
-    }
-}
-
-impl Answer {
-    fn into_response(self, replayed: bool) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        let mut headers: Vec<(HeaderName, HeaderValue)> = self
-            .headers
-            .iter()
-            .filter_map(|(name, value)| {
-                let name = HeaderName::try_from(name.as_str()).ok()?;
-                let value = HeaderValue::from_str(value.as_str()?).ok()?;
-                Some((name, value))
-            })
-            .collect();
-        if let Some(version) = self.body["version"].as_i64()
-            && let Ok(value) = HeaderValue::from_str(&nodeai_http::etag::of(version))
-        {
-            headers.push((header::ETAG, value));
-        }
-        if replayed {
-            let name = HeaderName::from_static("idempotency-replayed");
-            headers.push((name, HeaderValue::from_static("true")));
-        }
-        if self.body.is_null() {
-            let empty = nodeai_http::Body::Full(bytes::Bytes::new());
-            let mut response = Response::new(empty);
-            *response.status_mut() = status;
-            response.headers_mut().extend(headers);
-            return response;
-        }
-        json_response(status, headers, &self.body)
     }
 }

@@ -1,7 +1,7 @@
 //! From a document to something that can run: every fault is found here, before anything
 //! is stored or started.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -95,12 +95,11 @@ impl Compiled {
         Some(&self.definition.nodes[at].kind)
     }
 
-    /// The names of all secrets that templates refer to.
-    pub fn secrets(&self) -> BTreeSet<String> {
-        self.nodes
-            .iter()
-            .flat_map(|node| node.references.secrets.iter().cloned())
-            .collect()
+    /// The names of the secrets that a node's templates refer to, in order.
+    pub fn secrets_of(&self, node: &str) -> Vec<String> {
+        let at = self.graph.by_id.get(node);
+        let names = at.map(|&at| &self.nodes[at].references.secrets);
+        names.into_iter().flatten().cloned().collect()
     }
 
     /// Checks a run's inputs and fills in defaults.

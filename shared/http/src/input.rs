@@ -2,6 +2,7 @@
 
 use crate::problem::{FieldError, Problem};
 use http::{HeaderMap, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_path_to_error::{Path, Segment};
@@ -46,6 +47,19 @@ impl Checker {
             false => Err(Problem::fields(self.errors)),
         }
     }
+}
+
+/// For fields of a PATCH that may be null: `None` when the field is absent, `Some(None)` when it is null. Use it as
+/// `#[serde(default, deserialize_with = "present")]`.
+///
+/// # Errors
+/// What reading `T` says.
+pub fn present<'de, T, D>(from: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Option::<T>::deserialize(from).map(Some)
 }
 
 /// Reads a JSON body into `T` and applies its rules.

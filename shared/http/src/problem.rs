@@ -66,6 +66,9 @@ pub struct Problem {
     /// The wrong fields, for bad input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The policies of the rate limit that were used up.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
     /// Headers that go with the answer, such as `Retry-After`.
     #[serde(skip)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -106,6 +109,8 @@ problems! {
     method_not_allowed = 405 "method-not-allowed" "Method not allowed";
     /// The state forbids it, such as a name that is taken.
     conflict = 409 "conflict" "Conflict with the current state";
+    /// A sealed value does not open: it was changed in the database, or its master key is another one.
+    sealed_value_refused = 409 "sealed-value-refused" "A sealed value does not open";
     /// `If-Match` names a version that is not the current one.
     stale = 412 "stale-version" "The resource has changed";
     /// The body is larger than the route takes.
@@ -116,14 +121,16 @@ problems! {
     key_reused = 422 "idempotency-key-reused" "The idempotency key was used for another request";
     /// The route updates and asks for `If-Match`.
     precondition_required = 428 "precondition-required" "If-Match is required";
-    /// The rate limit is used up.
-    rate_limited = 429 "rate-limited" "Too many requests";
+    /// A rate limit is used up (the draft of RateLimit header fields names this type).
+    quota_exceeded = 429 "quota-exceeded" "Too many requests";
     /// A defect on our side; the trace id leads to it.
     internal = 500 "internal" "Internal error";
     /// A dependency such as the database does not answer.
     unavailable = 503 "unavailable" "Temporarily unavailable";
     /// No storage is configured, or half of one.
     storage_not_configured = 503 "storage-not-configured" "Storage is not configured";
+    /// No master key is configured, or not the one that is asked for.
+    vault_not_configured = 503 "vault-not-configured" "The vault is not configured";
     /// The database URL leads to a transaction pooler.
     transaction_pooler = 503 "transaction-pooler" "The database URL leads to a transaction pooler";
 }
@@ -139,8 +146,15 @@ impl Problem {
             instance: None,
             trace_id: None,
             errors: Vec::new(),
+            violated_policies: Vec::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// Names the policy of the rate limit that was used up.
+    pub fn violated(mut self, policy: &str) -> Self {
+        self.violated_policies.push(policy.to_owned());
+        self
     }
 
     /// Bad input with the list of wrong fields.

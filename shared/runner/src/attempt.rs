@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -13,8 +14,10 @@ use nodeai_engine::{
 use nodeai_llm::{ChatResponse, Delta, Endpoint, echo};
 use url::Url;
 
+use crate::secrets::{self, Held};
 use crate::{
-    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, SecretPort, Sink, TransportError, UrlGuard,
+    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, SecretError, SecretPort, Sink,
+    TransportError, UrlGuard,
 };
 
 const MOST_REDIRECTS: usize = 5;
@@ -37,6 +40,8 @@ pub(crate) struct Which {
     pub(crate) node: String,
     pub(crate) attempt: u32,
     pub(crate) timeout_ms: u64,
+    /// The secrets that its node has opened.
+    pub(crate) held: Rc<Held>,
 }
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
@@ -103,7 +108,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         let begun_us = self.ports.clock.now_us();
         let first_token_us = Cell::new(None);
         let answer = match call.endpoint.builtin_answer(&call.chat) {
-            Some(answer) => self.recite(which, answer).await,
+            Some(answer) => match which.held.check_unsent() {
+                Ok(()) => self.recite(which, answer).await,
+                Err(refused) => Err(refused),
+            },
             None => self.converse(which, call, &first_token_us).await,
         };
         match answer {
@@ -139,10 +147,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         first_token_us: &Cell<Option<i64>>,
     ) -> Result<ChatResponse, NodeError> {
         let endpoint = &call.endpoint;
-        let key = self.key_of(call).await?;
+        let key = self.key_of(which, call).await?;
         let stream = self.ports.sink.wants_events();
         let request = endpoint.request(&call.chat, key.as_deref(), stream)?;
-        self.check(&request.uri().to_string())?;
+        self.check(which, &request.uri().to_string())?;
         let response = self
             .ports
             .http
@@ -213,30 +221,38 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 
     /// The node's own key, else the provider's secret.
-    async fn key_of(&self, call: &LlmCall) -> Result<Option<String>, NodeError> {
+    async fn key_of(&self, which: &Which, call: &LlmCall) -> Result<Option<String>, NodeError> {
         let (None, Some(name)) = (&call.api_key, call.endpoint.key_secret) else {
             return Ok(call.api_key.clone());
         };
-        let found = self.ports.secrets.resolve(&[name.to_owned()]).await;
-        let mut found = found
-            .map_err(|error| NodeError::new("secrets_unavailable", error.to_string(), true))?;
+        let found = self
+            .ports
+            .secrets
+            .open(&which.node, &[name.to_owned()])
+            .await;
+        let mut found = found.map_err(unreadable)?;
         let key = found.remove(name).ok_or_else(|| {
             let message = format!("no API key: store the secret {name} or set api_key on the node");
             NodeError::new("secret_missing", message, false)
         })?;
-        self.redactor.borrow_mut().add(&key);
-        Ok(Some(key))
+        self.redactor.borrow_mut().add(&key.value);
+        let url = Url::parse(&call.endpoint.base_url).ok();
+        match url.is_some_and(|url| key.may_go_to(&url)) {
+            true => Ok(Some(key.value)),
+            false => Err(secrets::refused(name, "is not for this provider's host")),
+        }
     }
 
-    fn check(&self, url: &str) -> Result<(), NodeError> {
+    fn check(&self, which: &Which, url: &str) -> Result<(), NodeError> {
         let url =
             Url::parse(url).map_err(|error| NodeError::config(format!("bad URL: {error}")))?;
-        self.check_url(&url)
+        self.check_url(which, &url)
     }
 
-    fn check_url(&self, url: &Url) -> Result<(), NodeError> {
+    fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {
         let refused = self.guard.check(url);
-        refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))
+        refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))?;
+        which.held.check(url)
     }
 
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
@@ -247,7 +263,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
             body: Bytes::from(call.body.clone()),
         };
         for _ in 0..=MOST_REDIRECTS {
-            self.check_url(&hop.url)?;
+            self.check_url(which, &hop.url)?;
             let sent = self.ports.http.send(hop.request()?, which.timeout_ms).await;
             let (head, body) = sent.map_err(transport)?.into_parts();
             match hop.follow(head.status, &head.headers)? {
@@ -266,6 +282,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         let message = format!("more than {MOST_REDIRECTS} redirects");
         Err(NodeError::new("too_many_redirects", message, false))
     }
+}
+
+/// The vault's failure as the node's.
+pub(crate) fn unreadable(error: SecretError) -> NodeError {
+    NodeError::new("secrets_unavailable", error.to_string(), error.retryable)
 }
 
 /// One request of a chain of redirects.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -16,7 +17,8 @@ use nodeai_engine::{
 use nodeai_telemetry::{Span, SpanId, TraceContext};
 use serde_json::Value;
 
-use crate::attempt::{Shared, Which};
+use crate::attempt::{Shared, Which, unreadable};
+use crate::secrets::Held;
 use crate::{Clock, Entropy, HttpPort, Live, Ports, SecretPort, Sink, UrlGuard};
 
 /// How a run is driven.
@@ -168,8 +170,8 @@ struct Driver<'a, H, C, E, S, L> {
     log: Vec<Event>,
     commands: VecDeque<Command>,
     tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
-    secrets: Option<BTreeMap<String, String>>,
-    secrets_failed: Option<NodeError>,
+    /// What each node has opened: an attempt after the first opens nothing again.
+    held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
 }
 
@@ -181,8 +183,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             log,
             commands: VecDeque::new(),
             tasks: FuturesUnordered::new(),
-            secrets: None,
-            secrets_failed: None,
+            held: BTreeMap::new(),
             deadline_us: i64::MAX,
         }
     }
@@ -291,6 +292,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                         node,
                         attempt,
                         timeout_ms,
+                        held: Rc::default(),
                     })
                     .await;
                 }
@@ -307,15 +309,15 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
     }
 
     /// Decides what the node does; a value is reported at once, a call becomes a task.
-    async fn start_attempt(&mut self, which: Which) {
-        self.load_secrets().await;
-        let empty = BTreeMap::new();
-        let effect = self
-            .run
-            .decide(&which.node, self.secrets.as_ref().unwrap_or(&empty));
-        let effect = effect.map_err(|error| match (&self.secrets_failed, error.kind.as_str()) {
-            (Some(failed), "secret_missing") => failed.clone(),
-            _ => error,
+    async fn start_attempt(&mut self, mut which: Which) {
+        let opened = self.open_secrets(&which.node).await;
+        let effect = opened.and_then(|held| {
+            which.held = held;
+            let effect = self.run.decide(&which.node, &which.held.values())?;
+            if matches!(effect, Effect::Done(_)) {
+                which.held.check_unsent()?;
+            }
+            Ok(effect)
         });
         let input = self.run.input_of(&which.node, effect.as_ref().ok());
         let input = input.map(|input| self.shared.redactor.borrow().value(input));
@@ -356,29 +358,26 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         .await;
     }
 
-    /// Reads all secrets that the document names, once, before the first node runs.
-    async fn load_secrets(&mut self) {
-        if self.secrets.is_some() {
-            return;
+    /// Opens the secrets that a node refers to, just before its first attempt.
+    async fn open_secrets(&mut self, node: &str) -> Result<Rc<Held>, NodeError> {
+        if let Some(held) = self.held.get(node) {
+            return Ok(held.clone());
         }
-        let names: Vec<String> = self.run.plan().secrets().into_iter().collect();
-        if names.is_empty() {
-            self.secrets = Some(BTreeMap::new());
-            return;
-        }
-        match self.shared.ports.secrets.resolve(&names).await {
-            Ok(secrets) => {
-                let mut redactor = self.shared.redactor.borrow_mut();
-                secrets.values().for_each(|value| redactor.add(value));
-                self.secrets = Some(secrets);
-                self.secrets_failed = None;
+        let names = self.run.plan().secrets_of(node);
+        let opened = match names.is_empty() {
+            true => BTreeMap::new(),
+            false => {
+                let found = self.shared.ports.secrets.open(node, &names).await;
+                found.map_err(unreadable)?
             }
-            // Not kept: the next attempt tries again.
-            Err(error) => {
-                let kind = "secrets_unavailable";
-                self.secrets_failed = Some(NodeError::new(kind, error.to_string(), true));
-            }
-        }
+        };
+        let mut redactor = self.shared.redactor.borrow_mut();
+        opened
+            .values()
+            .for_each(|secret| redactor.add(&secret.value));
+        let held = Rc::new(Held::new(opened));
+        self.held.insert(node.to_owned(), held.clone());
+        Ok(held)
     }
 
     fn span_id(&self) -> SpanId {

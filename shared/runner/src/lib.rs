@@ -6,6 +6,7 @@ mod drive;
 mod guard;
 mod live;
 mod ports;
+mod secrets;
 
 pub use drive::{Finished, Options, Start, resume, run};
 pub use guard::{Refused, UrlGuard};
@@ -14,3 +15,4 @@ pub use ports::{
     Body, Clock, Closed, Entropy, HttpPort, NoSecrets, NoSink, Ports, SecretError, SecretPort,
     Sink, TransportError,
 };
+pub use secrets::Secret;

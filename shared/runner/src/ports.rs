@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::stream::LocalBoxStream;
 
-use crate::Live;
+use crate::{Live, Secret};
 
 /// A response body as it arrives.
 pub type Body = LocalBoxStream<'static, Result<Bytes, TransportError>>;
@@ -71,17 +71,26 @@ pub trait Entropy {
 
 /// Secrets could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("secrets cannot be read: {0}")]
-pub struct SecretError(pub String);
+#[error("secrets cannot be read: {message}")]
+pub struct SecretError {
+    /// For people, without secrets.
+    pub message: String,
+    /// Whether a later attempt may succeed.
+    pub retryable: bool,
+}
 
 /// The caller's secrets.
 #[allow(async_fn_in_trait)]
 pub trait SecretPort {
-    /// The values of these secrets; names that do not exist are left out.
+    /// Opens these secrets for a node; names that do not exist are left out.
     ///
     /// # Errors
-    /// When the vault cannot be reached.
-    async fn resolve(&self, names: &[String]) -> Result<BTreeMap<String, String>, SecretError>;
+    /// When the vault cannot be reached, or a value does not open.
+    async fn open(
+        &self,
+        node: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Secret>, SecretError>;
 }
 
 /// Nobody listens any more.
@@ -120,7 +129,7 @@ impl Sink for NoSink {
 pub struct NoSecrets;
 
 impl SecretPort for NoSecrets {
-    async fn resolve(&self, _: &[String]) -> Result<BTreeMap<String, String>, SecretError> {
+    async fn open(&self, _: &str, _: &[String]) -> Result<BTreeMap<String, Secret>, SecretError> {
         Ok(BTreeMap::new())
     }
 }

@@ -29,6 +29,8 @@ pub struct Admission<'a> {
     pub org_id: Option<&'a str>,
     /// The scope that the route needs, such as `workflows:read`.
     pub scope: &'a str,
+    /// The route, as method and pattern: what policies of the rate limit may name.
+    pub route: &'a str,
     /// Tokens to take from the rate-limit bucket.
     pub cost: u32,
     /// The client's address, for keys with an allow-list.
@@ -61,9 +63,26 @@ pub enum Outcome {
     NotAMember,
 }
 
-/// State of the rate-limit bucket after admission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// One policy of the rate limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Policy {
+    /// Its name.
+    pub policy: String,
+    /// Requests per window.
+    pub limit: i64,
+    /// Window, seconds.
+    pub window_s: i64,
+}
+
+/// State of the tightest rate-limit bucket after admission.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Rate {
+    /// The policy whose bucket this is.
+    #[serde(default)]
+    pub policy: String,
+    /// All policies that the request falls under.
+    #[serde(default)]
+    pub policies: Vec<Policy>,
     /// Requests per window.
     #[serde(default)]
     pub limit: i64,
@@ -73,9 +92,12 @@ pub struct Rate {
     /// Requests left.
     #[serde(default)]
     pub remaining: i64,
-    /// Milliseconds until the bucket holds a token (when refused) or is full again.
+    /// Milliseconds until the bucket is full again.
     #[serde(default)]
     pub reset_ms: i64,
+    /// Milliseconds until the request would be admitted; 0 when it was.
+    #[serde(default)]
+    pub retry_after_ms: i64,
 }
 
 /// Who was admitted.
@@ -98,6 +120,9 @@ pub struct Principal {
     /// The credential's scopes.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// The workflows that the API key is limited to; `None` for all.
+    #[serde(default)]
+    pub workflow_ids: Option<Vec<String>>,
     /// The rate-limit bucket; empty for callers who were refused before it was asked.
     #[serde(default, deserialize_with = "null_as_default")]
     pub rate: Rate,

@@ -15,7 +15,7 @@ pub mod session;
 mod supabase;
 pub mod tables;
 
-pub use admission::{Admission, Credential, Outcome, Principal, Rate, Refusal};
+pub use admission::{Admission, Credential, Outcome, Policy, Principal, Rate, Refusal};
 pub use config::{Backend, Config, Misconfigured};
 pub use port::{Column, Error, Filter, Order, Select, Ty};
 pub use session::{Session, Store};

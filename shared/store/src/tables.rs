@@ -1,11 +1,14 @@
-//! The tables' columns as the areas read them: the same names as in SQL.
+//! Tables' columns as the areas read them: the same names as in SQL. What one area reads alone, it declares itself with
+//! [`columns!`](crate::columns).
 
+/// Declares a table's columns: `columns! { /// Doc. secrets_vault { id: Uuid, name: Text, } }`.
+#[macro_export]
 macro_rules! columns {
     ($(#[$doc:meta])* $module:ident { $($name:ident: $ty:ident,)* }) => {
         $(#[$doc])*
         #[allow(missing_docs)]
         pub mod $module {
-            use crate::port::{Column, Ty};
+            use $crate::{Column, Ty};
             /// The table's name.
             pub const TABLE: &str = stringify!($module);
             $(#[allow(non_upper_case_globals)]

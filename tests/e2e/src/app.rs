@@ -91,7 +91,8 @@ impl Setup {
         command
             .args(["--database-url", url])
             .args(&self.args)
-            .envs(self.env.iter().cloned());
+            .envs(self.env.iter().cloned())
+            .stderr(std::fs::File::create(project.log_file()).expect("the log's file"));
         let (rest, issuer, issuer_key) = match self.backend {
             Backend::Postgres => {
                 command.env("SPIN_VARIABLE_NODEAI_JWT_SECRET", JWT_SECRET);
@@ -173,6 +174,24 @@ impl App {
         Some(Tenant::new(&self.url, user_id, token))
     }
 
+    /// A user's own organisation; `None` as in [`App::owner`], or before its first request.
+    pub fn organization_of(&self, tenant: &Tenant) -> Option<String> {
+        let user = &tenant.user_id;
+        let sql = format!("SELECT default_org_id::text FROM public.profiles WHERE id = '{user}'");
+        (!self.database_url.is_empty()).then(|| database::text(&self.database_url, &sql))?
+    }
+
+    /// A new user who is a member of `org` with `role` and acts there; `None` as in [`App::owner`].
+    pub fn member(&self, org: &str, role: &str) -> Option<Tenant> {
+        let tenant = self.tenant();
+        assert_eq!(tenant.get("/api/v1/nodes").status, 200);
+        let user = &tenant.user_id;
+        self.owner(&format!(
+            "INSERT INTO public.organization_members (org_id, user_id, role) VALUES ('{org}', '{user}', '{role}')"
+        ))?;
+        Some(tenant.in_organization(org))
+    }
+
     /// A caller with this credential.
     pub fn with_credential(&self, credential: &str) -> Tenant {
         Tenant::new(&self.url, String::new(), credential.to_owned())
@@ -186,6 +205,29 @@ impl App {
             claims["iss"] = issuer.as_str().into();
         }
         token::sign(&claims, &self.jwt_secret)
+    }
+
+    /// Runs statements as the database's owner; `None` for an application whose database is not known here.
+    pub fn owner(&self, sql: &str) -> Option<()> {
+        (!self.database_url.is_empty()).then(|| database::execute(&self.database_url, sql))
+    }
+
+    /// Whether the database refuses statements of its owner; `None` as in [`App::owner`].
+    pub fn owner_refuses(&self, sql: &str) -> Option<bool> {
+        (!self.database_url.is_empty()).then(|| database::refuses(&self.database_url, sql))
+    }
+
+    /// Every row of every table as text; `None` as in [`App::owner`].
+    pub fn dump(&self) -> Option<String> {
+        (!self.database_url.is_empty()).then(|| database::dump(&self.database_url))
+    }
+
+    /// What the host has logged so far; empty for an application that was not started here.
+    pub fn log(&self) -> String {
+        let project = self._project.as_ref();
+        project
+            .and_then(|p| std::fs::read_to_string(p.log_file()).ok())
+            .unwrap_or_default()
     }
 
     /// Kills the host as a power cut would.

@@ -23,8 +23,10 @@ pub struct Tenant {
     url: String,
     /// The user, when it is known.
     pub user_id: String,
-    /// What goes into `Authorization: Bearer`.
+    /// What goes into `Authorization: Bearer`; nothing when it is empty.
     pub credential: String,
+    /// The organisation that it chooses, for users of several.
+    organization: Option<String>,
 }
 
 /// A reply that was read whole.
@@ -70,6 +72,7 @@ impl Tenant {
             url: url.to_owned(),
             user_id,
             credential,
+            organization: None,
         }
     }
 
@@ -83,8 +86,13 @@ impl Tenant {
     ) -> Reply {
         let mut request = client()
             .request(method, format!("{}{path}", self.url))
-            .bearer_auth(&self.credential)
             .body(body);
+        if !self.credential.is_empty() {
+            request = request.bearer_auth(&self.credential);
+        }
+        if let Some(org) = &self.organization {
+            request = request.header("x-organization-id", org);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -134,6 +142,11 @@ impl Tenant {
         self.json(Method::PUT, path, headers, body)
     }
 
+    /// PATCH of JSON with header fields.
+    pub fn patch_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+        self.json(Method::PATCH, path, headers, body)
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, &[], Vec::new())
@@ -151,6 +164,14 @@ impl Tenant {
     pub fn stream(&self, definition: &Value, inputs: Value) -> Vec<(String, Value)> {
         let body = json!({"definition": definition, "inputs": inputs, "stream": true});
         events(&self.post("/api/v1/workflows/execute", &body).text)
+    }
+
+    /// The same caller in another of its organisations.
+    pub fn in_organization(&self, org: &str) -> Self {
+        Self {
+            organization: Some(org.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// Stores a workflow and gives its id.

@@ -21,6 +21,33 @@ pub fn execute(url: &str, sql: &str) {
     with_client(url, async |client| client.batch_execute(sql).await.unwrap());
 }
 
+/// Whether statements are refused.
+pub fn refuses(url: &str, sql: &str) -> bool {
+    with_client(url, async |client| client.batch_execute(sql).await.is_err())
+}
+
+/// Every row of every table of ours, partitions included, as text.
+pub fn dump(url: &str) -> String {
+    with_client(url, async |client| {
+        let tables = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname IN ('public', 'nodeai') AND c.relkind = 'r'";
+        let mut text = String::new();
+        for table in client.query(tables, &[]).await.unwrap() {
+            let name: String = table.get(0);
+            let rows = client
+                .query(&format!("SELECT t::text FROM {name} t"), &[])
+                .await
+                .unwrap();
+            for row in rows {
+                text.push_str(row.get(0));
+                text.push('\n');
+            }
+        }
+        text
+    })
+}
+
 /// On a thread of its own: the caller may be inside a runtime.
 fn with_client<T: Send>(url: &str, work: impl AsyncFnOnce(Client) -> T + Send) -> T {
     std::thread::scope(|scope| {

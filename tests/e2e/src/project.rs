@@ -32,6 +32,11 @@ impl Project {
         &self.0
     }
 
+    /// Where its host logs to.
+    pub fn log_file(&self) -> PathBuf {
+        self.0.join("host.log")
+    }
+
     /// `nodeai up` in it, listening on a free port; `ready` is its ready file.
     pub fn up(&self, ready: &Path) -> Command {
         let mut command = Command::new(binary("nodeai"));

@@ -15,8 +15,11 @@ pub fn root() -> PathBuf {
 /// The routes of every area; `every_area_is_described` fails when one is missing.
 pub fn areas() -> Vec<(&'static str, Routes)> {
     vec![
+        ("api-keys", api_keys::routes()),
         ("execute", execute::routes()),
         ("nodes", nodes::routes()),
+        ("profiles", profiles::routes()),
+        ("secrets", secrets::routes()),
         ("system", system::routes()),
         ("traces", traces::routes()),
         ("workflows", workflows::routes()),

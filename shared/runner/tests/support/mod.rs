@@ -10,7 +10,7 @@ use futures::StreamExt;
 use llm_standin::StandIn;
 use nodeai_engine::{CancelReason, Compiled, compile};
 use nodeai_runner::{
-    Body, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports, SecretError,
+    Body, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports, Secret, SecretError,
     SecretPort, Sink, Start, TransportError, UrlGuard,
 };
 use nodeai_telemetry::TraceContext;
@@ -163,10 +163,15 @@ impl Entropy for Counter {
 pub struct Vault(pub BTreeMap<String, String>);
 
 impl SecretPort for Vault {
-    async fn resolve(&self, names: &[String]) -> Result<BTreeMap<String, String>, SecretError> {
-        let found = names
-            .iter()
-            .filter_map(|name| Some((name.clone(), self.0.get(name)?.clone())));
+    async fn open(
+        &self,
+        _node: &str,
+        names: &[String],
+    ) -> Result<BTreeMap<String, Secret>, SecretError> {
+        let found = names.iter().filter_map(|name| {
+            let value = self.0.get(name)?;
+            Some((name.clone(), Secret::unbound(value.as_str())))
+        });
         Ok(found.collect())
     }
 }

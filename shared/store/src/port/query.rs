@@ -17,6 +17,10 @@ pub enum Ty {
     Date,
     /// `text[]`
     TextArray,
+    /// `uuid[]`
+    UuidArray,
+    /// `cidr[]`
+    CidrArray,
     /// `jsonb`
     Json,
 }
@@ -32,6 +36,8 @@ impl Ty {
             Self::Time => "timestamptz",
             Self::Date => "date",
             Self::TextArray => "text[]",
+            Self::UuidArray => "uuid[]",
+            Self::CidrArray => "cidr[]",
             Self::Json => "jsonb",
         }
     }
@@ -47,7 +53,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column; used by [`crate::tables`] only.
+    /// A column; made by [`columns!`](crate::columns).
     pub const fn new(name: &'static str, ty: Ty) -> Self {
         Self { name, ty }
     }

@@ -4,12 +4,16 @@ use e2e::App;
 use e2e::app::Setup;
 use std::sync::OnceLock;
 
+mod api_keys;
 mod bad_input;
 mod credentials;
 mod documents;
 mod idempotency;
+mod management;
+mod matrix;
 mod nodes;
 mod runs;
+mod secrets;
 mod streams;
 mod system;
 mod tenants;

@@ -5,28 +5,66 @@ use e2e::{Tenant, assert_problem};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Fills the path parameters of `path` with the other tenant's ids.
+/// Fills the path parameters of `path` with the other tenant's ids; panics for a kind of thing that `belongings` lacks.
 fn filled(path: &str, ids: &Value) -> String {
-    path.split('/')
-        .map(|part| match part {
-            "{trace_id}" => ids["trace_id"].as_str().unwrap().to_owned(),
-            "{id}" if path.contains("/execute/") => {
-                ids["execution_id"].as_str().unwrap().to_owned()
-            }
-            "{id}" => ids["workflow_id"].as_str().unwrap().to_owned(),
-            other => other.to_owned(),
-        })
-        .collect::<Vec<_>>()
-        .join("/")
+    let kinds = ids.as_object().unwrap();
+    let of_path = kinds.iter().filter(|(prefix, _)| path.starts_with(*prefix));
+    let (_, id) = of_path
+        .max_by_key(|(prefix, _)| prefix.len())
+        .unwrap_or_else(|| panic!("{path}: give the owner one of these in `belongings`"));
+    let parts = path.split('/').map(|part| match part {
+        "{id}" | "{trace_id}" => id.as_str().unwrap(),
+        "{number}" => "1",
+        other => other,
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
+/// A body that the route would take from the owner.
+fn body_for(method: &str, path: &str) -> Value {
+    match (method, path) {
+        ("PUT", "/api/v1/workflows/{id}") => json!({"name": "mine now", "definition": hello()}),
+        ("PUT", "/api/v1/rate-limits/{id}") => {
+            json!({"name": "x", "subject": "user", "per_minute": 1, "burst": 1})
+        }
+        ("POST", "/api/v1/api-keys/{id}/rotate") => json!({"overlap_s": 0}),
+        ("POST", "/api/v1/secrets/{id}/versions") => json!({"value": "mine now"}),
+        ("POST", "/api/v1/secrets/{id}/rollback") => json!({"number": 1}),
+        ("PATCH", "/api/v1/profiles/members/{id}") => json!({"role": "viewer"}),
+        ("PATCH", "/api/v1/secrets/{id}" | "/api/v1/feature-flags/{id}") => {
+            json!({"description": "mine now"})
+        }
+        ("PATCH", _) => json!({"name": "mine now"}),
+        _ => json!({}),
+    }
+}
+
+/// One of each thing that has an id in a path, by the path's start.
 fn belongings(owner: &Tenant) -> Value {
+    let made = |path: &str, body: Value| -> Value {
+        let reply = owner.post(path, &body);
+        assert_eq!(reply.status, 201, "{path}: {}", reply.text);
+        reply.json["id"].clone()
+    };
     let workflow_id = owner.workflow("secret plan", &hello());
     let run = owner.post(
         "/api/v1/workflows/execute",
         &json!({"workflow_id": workflow_id, "inputs": {"name": "s3cr3t"}}),
     );
-    json!({"workflow_id": workflow_id, "execution_id": run.json["execution_id"], "trace_id": run.json["trace_id"]})
+    let members = owner.get("/api/v1/profiles/members").json;
+    json!({
+        "/api/v1/workflows/": workflow_id,
+        "/api/v1/workflows/execute/": run.json["execution_id"],
+        "/api/v1/traces/": run.json["trace_id"],
+        "/api/v1/api-keys/": made("/api/v1/api-keys", json!({"name": "k", "scopes": ["*:read"]})),
+        "/api/v1/secrets/": made("/api/v1/secrets", json!({"name": "K", "value": "v"})),
+        "/api/v1/feature-flags/": made("/api/v1/feature-flags", json!({"key": "f"})),
+        "/api/v1/rate-limits/": made("/api/v1/rate-limits",
+            json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
+        "/api/v1/profiles/members/": members["data"][0]["id"],
+        "/api/v1/profiles/invitations/": made("/api/v1/profiles/invitations",
+            json!({"email": "somebody@example.org"})),
+    })
 }
 
 #[test]
@@ -41,23 +79,21 @@ fn the_others_ids_are_not_found_on_any_route() {
         }
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let body = json!({"name": "mine now", "definition": hello()})
-                .to_string()
-                .into_bytes();
+            let body = body_for(method.as_str(), path).to_string().into_bytes();
             let headers = [("content-type", "application/json"), ("if-match", "*")];
             let reply = stranger.send(method, &filled(path, &ids), &headers, body);
             assert_problem(&reply, 404, "not-found");
             walked += 1;
         }
     }
-    assert!(walked >= 6, "only {walked} routes were walked");
+    assert!(walked >= 25, "only {walked} routes were walked");
     let run = stranger.post(
         "/api/v1/workflows/execute",
-        &json!({"workflow_id": ids["workflow_id"]}),
+        &json!({"workflow_id": ids["/api/v1/workflows/"]}),
     );
     assert_problem(&run, 404, "not-found");
     // Nothing of it changed anything.
-    let path = format!("/api/v1/workflows/{}", ids["workflow_id"].as_str().unwrap());
+    let path = filled("/api/v1/workflows/{id}", &ids);
     assert_eq!(owner.get(&path).json["name"], "secret plan");
 }
 
@@ -69,6 +105,14 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows",
         "/api/v1/workflows/execute",
         "/api/v1/traces?kind=run",
+        "/api/v1/api-keys",
+        "/api/v1/secrets",
+        "/api/v1/secrets/access-log",
+        "/api/v1/feature-flags",
+        "/api/v1/rate-limits",
+        "/api/v1/profiles/invitations",
+        "/api/v1/usage",
+        "/api/v1/audit-logs",
     ] {
         let reply = stranger.get(path);
         assert_eq!(reply.json["data"], json!([]), "{path}");
