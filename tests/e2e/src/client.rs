@@ -109,10 +109,23 @@ impl Tenant {
 
     /// POST of JSON; `None` when the application does not answer.
     pub fn try_post(&self, path: &str, body: &Value) -> Option<Reply> {
-        let request = client()
+        self.try_post_with(path, &[], body)
+    }
+
+    /// POST of JSON with header fields; `None` when the application does not answer.
+    pub fn try_post_with(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Option<Reply> {
+        let mut request = client()
             .post(format!("{}{path}", self.url))
             .bearer_auth(&self.credential)
             .json(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         request.send().ok().map(Reply::read)
     }
 

@@ -8,8 +8,10 @@ pub mod check;
 pub mod client;
 pub mod cluster;
 pub mod database;
+pub mod mortal;
 pub mod process;
 pub mod project;
+pub mod proxy;
 pub mod token;
 
 pub use app::{App, Backend};

@@ -39,10 +39,15 @@ impl Project {
 
     /// `nodeai up` in it, listening on a free port; `ready` is its ready file.
     pub fn up(&self, ready: &Path) -> Command {
+        self.up_on(ready, "127.0.0.1:0")
+    }
+
+    /// The same on a given address.
+    pub fn up_on(&self, ready: &Path, listen: &str) -> Command {
         let mut command = Command::new(binary("nodeai"));
         command
             .current_dir(&self.0)
-            .args(["up", "--quiet", "--no-build", "--listen", "127.0.0.1:0"])
+            .args(["up", "--quiet", "--no-build", "--listen", listen])
             .args(["--allow-private", "127.0.0.1", "--ready-file"])
             .arg(ready);
         command

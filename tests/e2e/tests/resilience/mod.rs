@@ -1,12 +1,25 @@
 //! Each file one thing that dies or is misconfigured.
 
 mod database_gone;
+mod exactly_once;
+mod master_key;
 mod misconfigured;
 mod power_cut;
 mod rls_alone;
 mod side_by_side;
 
+use e2e::database;
 use serde_json::{Value, json};
+
+/// A database of its own: the server's port, the database's name, the owner's URL.
+pub fn fresh_database() -> (u16, String, String) {
+    let owner = migrations_tests::owner_config();
+    let name = format!("r_{}", uuid::Uuid::new_v4().simple());
+    let create = format!("CREATE DATABASE {name}");
+    database::execute(&database::url(&owner, "postgres"), &create);
+    let port = owner.get_ports().first().copied().unwrap_or(5432);
+    (port, name.clone(), database::url(&owner, &name))
+}
 
 /// Input → model at the stand-in → template → output.
 pub fn definition(llm: &str) -> Value {

@@ -12,6 +12,7 @@ mod idempotency;
 mod management;
 mod matrix;
 mod nodes;
+mod profiles;
 mod runs;
 mod secrets;
 mod streams;
