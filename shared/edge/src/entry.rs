@@ -3,12 +3,15 @@
 use crate::env::SpinEnv;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, StreamBody};
 pub use nodeai_app::App;
 use nodeai_app::serve::{BodyFault, Incoming, serve};
 use nodeai_http::Body;
-use spin_sdk::http::{BoxBody, FromRequest, FullBody, IntoResponse, Request, Response, box_body};
-use spin_sdk::wasip3::http::types;
+use spin_sdk::http::IntoResponse;
+use spin_sdk::wasip3::http::types::{self, ErrorCode};
+use spin_sdk::wasip3::http_compat::IncomingRequestBody;
+use spin_sdk::wasip3::{spawn, wit_future, wit_stream};
 use std::rc::Rc;
 
 /// The application of an instance.
@@ -17,34 +20,78 @@ pub fn app(routes: nodeai_app::Routes) -> Rc<App> {
 }
 
 /// Serves one request in the host's own types.
+///
+/// # Errors
+/// When the host's request is not valid HTTP, or the host refuses the response's fields.
 pub async fn handle_host(
     app: Rc<App>,
     request: types::Request,
-) -> Result<types::Response, types::ErrorCode> {
-    let request = Request::from_request(request)?;
-    handle(app, request).await.into_response()
-}
-
-/// Serves one request.
-pub async fn handle(app: Rc<App>, request: Request) -> Response<BoxBody> {
+) -> Result<types::Response, ErrorCode> {
     let limit = app.settings().await.max_body;
-    let (parts, body) = request.into_parts();
-    // A safe request's body has no meaning (RFC 9110, section 9.3.1); not to start its stream saves several crossings
-    // between guest and host.
-    let body = match parts.method.is_safe() {
-        true => Ok(Bytes::new()),
-        false => read(body.into_data_stream(), limit).await,
-    };
-    let incoming = Incoming {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body,
-    };
-    serve(app, incoming).await.map(into_host_body)
+    let incoming = receive(request, limit).await?;
+    let (parts, body) = serve(app, incoming).await.into_parts();
+    match body {
+        Body::Full(bytes) => buffered(parts, bytes),
+        Body::Stream(chunks) => {
+            let frames = chunks
+                .map(|chunk| Ok::<_, std::convert::Infallible>(http_body::Frame::data(chunk)));
+            http::Response::from_parts(parts, StreamBody::new(frames)).into_response()
+        }
+    }
 }
 
+/// Takes what the dispatcher needs, and no more: every question to the host is a crossing that costs as much as the
+/// rest of a small answer, and the SDK's conversion asks for scheme, authority, options and length as well.
+async fn receive(request: types::Request, limit: usize) -> Result<Incoming, ErrorCode> {
+    let method =
+        Method::try_from(request.get_method()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
+    let target = request.get_path_with_query().unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let headers = HeaderMap::try_from(request.get_headers())?;
+    let body = match has_body(&method, &headers) {
+        true => read(IncomingRequestBody::new(request)?.into_data_stream(), limit).await,
+        false => Ok(Bytes::new()),
+    };
+    Ok(Incoming {
+        method,
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+    })
+}
+
+/// Whether there is a body to read. A safe request's body has no meaning (RFC 9110, section 9.3.1).
+fn has_body(method: &Method, headers: &HeaderMap) -> bool {
+    let empty = headers
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(|length| length.as_bytes() == b"0");
+    !method.is_safe() && !empty
+}
+
+/// A response whose body is known: one write of the body, then the end.
+fn buffered(parts: http::response::Parts, bytes: Bytes) -> Result<types::Response, ErrorCode> {
+    let fields = types::Fields::try_from(parts.headers)
+        .map_err(|error| ErrorCode::InternalError(Some(error.to_string())))?;
+    // Dropping the writer writes its default, no trailers: the body was whole.
+    let (end, trailers) = wit_future::new(|| Ok(None));
+    let contents = (!bytes.is_empty()).then(|| {
+        let (mut writer, reader) = wit_stream::new();
+        spawn(async move {
+            // What is left over when the client has gone is nobody's.
+            let _ = writer.write_all(bytes.into()).await;
+            drop(writer);
+            drop(end);
+        });
+        reader
+    });
+    let (response, _sent) = types::Response::new(fields, contents, trailers);
+    if parts.status != http::StatusCode::OK {
+        // Every status of ours is one that the host knows.
+        let _ = response.set_status_code(parts.status.as_u16());
+    }
+    Ok(response)
+}
 /// Bytes past the limit that are read and thrown away: a client that is still sending when the connection closes sees
 /// a broken pipe instead of the answer that says why.
 const DRAIN: usize = 64 << 20;
@@ -70,16 +117,5 @@ async fn read<E>(
     match total > limit {
         true => Err(BodyFault::TooLarge { limit }),
         false => Ok(collected.freeze()),
-    }
-}
-
-fn into_host_body(body: Body) -> BoxBody {
-    match body {
-        Body::Full(bytes) => box_body(FullBody::new(bytes)),
-        Body::Stream(chunks) => {
-            let frames = chunks
-                .map(|chunk| Ok::<_, std::convert::Infallible>(http_body::Frame::data(chunk)));
-            box_body(StreamBody::new(frames))
-        }
     }
 }
