@@ -1,5 +1,7 @@
 //! Spin's route precedence: exact before pattern before wildcard, the longer prefix first, and the
 //! `spin-*` headers that tell a component how it was reached.
+use std::borrow::Cow;
+
 use anyhow::{Result, anyhow};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use indexmap::IndexMap;
@@ -15,8 +17,26 @@ pub struct Router {
 #[derive(Debug)]
 struct Entry {
     component: usize,
-    raw: String,
-    based: String,
+    route: RouteHeaders,
+}
+
+/// The headers that are the same for every request of a route.
+#[derive(Debug, Clone, PartialEq)]
+struct RouteHeaders {
+    matched: Option<HeaderValue>,
+    raw: Option<HeaderValue>,
+    component: Option<HeaderValue>,
+}
+
+impl RouteHeaders {
+    fn new(raw: &str, based: &str) -> Self {
+        let value = |text: &str| HeaderValue::from_str(text).ok();
+        Self {
+            matched: value(based),
+            raw: value(raw),
+            component: value(raw.strip_suffix("/...").unwrap_or(raw)),
+        }
+    }
 }
 
 /// How a path was matched.
@@ -24,8 +44,7 @@ struct Entry {
 pub struct Match<'a> {
     /// Index of the component in the manifest.
     pub component: usize,
-    raw: &'a str,
-    based: &'a str,
+    route: Cow<'a, RouteHeaders>,
     path_info: String,
     named: Vec<(String, String)>,
 }
@@ -56,8 +75,7 @@ impl Router {
             };
             let entry = Entry {
                 component,
-                raw: raw.to_owned(),
-                based,
+                route: RouteHeaders::new(raw, &based),
             };
             routes
                 .add(pattern.as_str(), entry)
@@ -81,8 +99,7 @@ impl Router {
         let entry = found.handler();
         Some(Match {
             component: entry.component,
-            raw: &entry.raw,
-            based: &entry.based,
+            route: Cow::Borrowed(&entry.route),
             path_info,
             named,
         })
@@ -117,8 +134,7 @@ impl Match<'static> {
     pub fn chained(component: usize, path: &str) -> Self {
         Self {
             component,
-            raw: "/...",
-            based: "/...",
+            route: Cow::Owned(RouteHeaders::new("/...", "/...")),
             path_info: path.to_owned(),
             named: Vec::new(),
         }
@@ -126,35 +142,38 @@ impl Match<'static> {
 }
 
 impl Match<'_> {
-    /// Sets the `spin-*` headers, replacing any that the client sent.
-    pub fn set_headers(
-        &self,
-        headers: &mut HeaderMap,
-        full_url: &str,
-        client: std::net::SocketAddr,
-    ) {
-        let mut set = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            } else {
-                headers.remove(name);
-            }
+    /// Sets the `spin-*` headers, replacing any that the client sent. `client` is its address.
+    pub fn set_headers(&self, headers: &mut HeaderMap, full_url: &str, client: &HeaderValue) {
+        let mut set = |name: HeaderName, value: Option<HeaderValue>| match value {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
         };
-        set(HeaderName::from_static("spin-path-info"), &self.path_info);
-        set(HeaderName::from_static("spin-full-url"), full_url);
-        set(HeaderName::from_static("spin-matched-route"), self.based);
-        set(HeaderName::from_static("spin-base-path"), "/");
+        let text = |text: &str| HeaderValue::from_str(text).ok();
+        let route = &self.route;
+        set(
+            HeaderName::from_static("spin-path-info"),
+            text(&self.path_info),
+        );
+        set(HeaderName::from_static("spin-full-url"), text(full_url));
+        set(
+            HeaderName::from_static("spin-matched-route"),
+            route.matched.clone(),
+        );
+        set(
+            HeaderName::from_static("spin-base-path"),
+            Some(HeaderValue::from_static("/")),
+        );
         set(
             HeaderName::from_static("spin-raw-component-route"),
-            self.raw,
+            route.raw.clone(),
         );
         set(
             HeaderName::from_static("spin-component-route"),
-            self.raw.strip_suffix("/...").unwrap_or(self.raw),
+            route.component.clone(),
         );
         set(
             HeaderName::from_static("spin-client-addr"),
-            &client.to_string(),
+            Some(client.clone()),
         );
         for (name, value) in &self.named {
             let name = format!(
@@ -162,10 +181,16 @@ impl Match<'_> {
                 name.to_ascii_lowercase().replace('_', "-")
             );
             if let Ok(name) = HeaderName::try_from(name) {
-                set(name, value);
+                set(name, text(value));
             }
         }
     }
+}
+
+/// A client's address as the components see it.
+pub fn client_header(client: std::net::SocketAddr) -> HeaderValue {
+    let value = HeaderValue::from_str(&client.to_string());
+    value.unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]
@@ -237,11 +262,11 @@ mod tests {
         let (router, _) = router(&[("/foo/:userid/...", "c")]);
         let mut headers = HeaderMap::new();
         headers.insert("spin-path-info", HeaderValue::from_static("forged"));
-        let client = "127.0.0.1:8777".parse().unwrap();
+        let client = client_header("127.0.0.1:8777".parse().unwrap());
         router.find("/foo/42/bar").unwrap().set_headers(
             &mut headers,
             "http://h/foo/42/bar?k=v",
-            client,
+            &client,
         );
         assert_eq!(headers["spin-path-info"], "/bar");
         assert_eq!(headers["spin-matched-route"], "/foo/:userid/...");

@@ -90,9 +90,10 @@ fn serve_connection(
 ) {
     // A client that is gone already shows on the first read.
     let _ = stream.set_nodelay(true);
+    let client = crate::router::client_header(client);
     let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, std::convert::Infallible>(handle::handle(&app, client, request).await) }
+        let (app, client) = (app.clone(), client.clone());
+        async move { Ok::<_, std::convert::Infallible>(handle::handle(&app, &client, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 pub use client::{Outbound, tls_config};
 
 use crate::net::allowed::chained_component;
-use crate::router::Match;
+use crate::router::{Match, client_header};
 use crate::runtime::{ComponentInfo, Shared, call};
 
 type Sent = (
@@ -56,7 +56,7 @@ impl WasiHttpHooks for Hooks {
 
 async fn send(
     component: &ComponentInfo,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     request: Request<WasiBody>,
     options: RequestOptions,
 ) -> Result<Response<WasiBody>, Error> {
@@ -80,7 +80,7 @@ async fn send(
 
 /// Calls another component of this application, without leaving the process.
 async fn chain(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: &str,
     mut request: Request<WasiBody>,
 ) -> Result<Response<WasiBody>, Error> {
@@ -92,14 +92,19 @@ async fn chain(
     let headers = request.headers_mut();
     headers.remove(http::header::HOST);
     headers.remove(http::header::CONNECTION);
-    Match::chained(index, &path).set_headers(headers, &full_url, ([127, 0, 0, 1], 0).into());
+    let client = client_header(([127, 0, 0, 1], 0).into());
+    Match::chained(index, &path).set_headers(headers, &full_url, &client);
     force_http(request.uri_mut());
-    let response = call::call(shared, index, request)
+    let shared = shared.clone();
+    // In a task of its own: one guest's stack must not grow on top of another's.
+    let call = tokio::spawn(async move { call::call(&shared, index, request).await });
+    let answer = call
         .await
-        .map_err(|failure| match failure {
-            call::Failure::TimedOut => Error::HttpResponseTimeout,
-            other => Error::InternalError(Some(other.to_string())),
-        })?;
+        .unwrap_or_else(|error| Err(call::Failure::Failed(error.to_string())));
+    let response = answer.map_err(|failure| match failure {
+        call::Failure::TimedOut => Error::HttpResponseTimeout,
+        other => Error::InternalError(Some(other.to_string())),
+    })?;
     Ok(response.map(BodyExt::boxed_unsync))
 }
 

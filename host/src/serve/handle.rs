@@ -1,12 +1,13 @@
 //! One request: find its component, find it a place, call, and answer for the component when it cannot.
-use std::net::SocketAddr;
+use std::cell::OnceCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -24,24 +25,25 @@ use crate::spans::{self, EndedRequest};
 const PLACE_WAIT: Duration = Duration::from_secs(1);
 
 /// Answers one request.
-pub async fn handle(app: &App, client: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+///
+/// `client` is the client's address, as the component gets to see it.
+pub async fn handle(app: &App, client: &HeaderValue, request: Request<Incoming>) -> Response<Body> {
     let origin = Origin::of(&request);
-    let path = request.uri().path().to_owned();
-    if path == "/.well-known/spin/health" {
+    if request.uri().path() == "/.well-known/spin/health" {
         return Response::new(Body::full("OK".to_owned()));
     }
-    let Some(found) = app.router.find(&path) else {
+    let Some(found) = app.router.find(origin.uri.path()) else {
         return problem::answer(
             StatusCode::NOT_FOUND,
             "nothing is served under this path",
-            &origin.trace,
+            origin.trace(),
         );
     };
     if declared_length(&request) > Some(app.shared.limits.body) {
         return problem::answer(
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is larger than this host takes",
-            &origin.trace,
+            origin.trace(),
         );
     }
     let place = app.places.clone();
@@ -49,7 +51,7 @@ pub async fn handle(app: &App, client: SocketAddr, request: Request<Incoming>) -
         return problem::answer(
             StatusCode::SERVICE_UNAVAILABLE,
             "too many requests are in flight",
-            &origin.trace,
+            origin.trace(),
         );
     };
     let component = found.component;
@@ -62,40 +64,51 @@ pub async fn handle(app: &App, client: SocketAddr, request: Request<Incoming>) -
     }
 }
 
-/// What is needed to speak of a request after it was handed over.
+/// What is needed to speak of a request after it was handed over. Most requests need none of it, so that what costs
+/// something is worked out when it is asked for.
 #[derive(Debug)]
 pub struct Origin {
-    method: String,
-    path: String,
-    trace: String,
-    parent: String,
+    method: Method,
+    uri: Uri,
+    traceparent: Option<HeaderValue>,
+    ids: OnceCell<(String, String)>,
     started: SystemTime,
 }
 
 impl Origin {
     fn of(request: &Request<Incoming>) -> Self {
-        let traceparent = request
-            .headers()
-            .get("traceparent")
-            .and_then(|value| value.to_str().ok());
-        let ids = traceparent.and_then(spans::parse_traceparent);
-        let (trace, parent) = ids.unwrap_or_else(|| (spans::random_hex(16), String::new()));
         Self {
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            trace,
-            parent,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            traceparent: request.headers().get("traceparent").cloned(),
+            ids: OnceCell::new(),
             started: SystemTime::now(),
         }
     }
 
+    /// Trace id and parent span id: the client's, or a new trace.
+    fn ids(&self) -> (&str, &str) {
+        let (trace, parent) = self.ids.get_or_init(|| {
+            let traceparent = self.traceparent.as_ref();
+            let sent = traceparent.and_then(|value| value.to_str().ok());
+            let sent = sent.and_then(spans::parse_traceparent);
+            sent.unwrap_or_else(|| (spans::random_hex(16), String::new()))
+        });
+        (trace, parent)
+    }
+
+    fn trace(&self) -> &str {
+        self.ids().0
+    }
+
     fn ended<'a>(&'a self, component: &'a str, status: u16, reason: &'a str) -> EndedRequest<'a> {
+        let (trace, parent) = self.ids();
         EndedRequest {
             component,
-            method: &self.method,
-            path: &self.path,
-            trace: &self.trace,
-            parent: &self.parent,
+            method: self.method.as_str(),
+            path: self.uri.path(),
+            trace,
+            parent,
             started: self.started,
             status,
             reason,
@@ -117,36 +130,41 @@ fn declared_length(request: &Request<Incoming>) -> Option<u64> {
 fn prepare(
     request: Request<Incoming>,
     found: &Match<'_>,
-    client: SocketAddr,
+    client: &HeaderValue,
     most: u64,
 ) -> Request<WasiBody> {
     let (mut parts, body) = request.into_parts();
-    let host = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|value| value.to_str().ok());
-    let authority = host
-        .map(str::to_owned)
-        .or_else(|| parts.uri.authority().map(ToString::to_string));
-    let authority = authority.unwrap_or_else(|| "localhost".to_owned());
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = authority(&parts);
+    let path = parts.uri.path_and_query().cloned();
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let full_url = format!("http://{authority}{path}");
-    if let Ok(uri) = Uri::builder()
-        .scheme("http")
-        .authority(authority.as_str())
-        .path_and_query(path)
-        .build()
-    {
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    uri.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(uri) {
         parts.uri = uri;
     }
     parts.headers.remove(header::CONNECTION);
     found.set_headers(&mut parts.headers, &full_url, client);
+    Request::from_parts(parts, limited(body, most))
+}
+
+/// Whom the client wanted to reach.
+fn authority(parts: &http::request::Parts) -> Authority {
+    let host = parts.headers.get(header::HOST);
+    let host = host.and_then(|value| Authority::try_from(value.as_bytes()).ok());
+    host.or_else(|| parts.uri.authority().cloned())
+        .unwrap_or_else(|| Authority::from_static("localhost"))
+}
+
+fn limited(body: Incoming, most: u64) -> WasiBody {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let body = Limited::new(body, most).map_err(|error| match error.downcast::<hyper::Error>() {
         Ok(error) => WasiError::from(*error),
         Err(_) => WasiError::HttpRequestBodySize(None),
     });
-    Request::from_parts(parts, body.boxed_unsync())
+    body.boxed_unsync()
 }
 
 fn explain(
@@ -178,14 +196,14 @@ fn explain(
         &format!(
             "{} {} answered {}: {failure}",
             origin.method,
-            origin.path,
+            origin.uri.path(),
             status.as_u16()
         ),
     );
     shared
         .spans
         .keep_ended(&origin.ended(id, status.as_u16(), &failure.to_string()));
-    problem::answer(status, detail, &origin.trace)
+    problem::answer(status, detail, origin.trace())
 }
 
 /// A response body: the host's own, or a guest's as it comes.
@@ -239,7 +257,11 @@ impl Streaming {
             let reason = "the function ended while its response streamed";
             log::component_error(
                 id,
-                &format!("{} {}: {reason}", self.origin.method, self.origin.path),
+                &format!(
+                    "{} {}: {reason}",
+                    self.origin.method,
+                    self.origin.uri.path()
+                ),
             );
             self.shared
                 .spans
