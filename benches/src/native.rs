@@ -1,8 +1,11 @@
-//! The baseline: axum and tokio-postgres, native, doing the same SQL in the same order as the application.
+//! The baseline: axum and tokio-postgres, native, doing the same SQL in the same order as the application, with the
+//! same headers on its answers.
 
 use anyhow::{Context, Result};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
@@ -46,6 +49,7 @@ pub async fn serve(database: &str, api_key: &str, workflow: &str) -> Result<Stri
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/api/v1/workflows/{id}", get(read))
         .route("/api/v1/workflows/execute", post(run))
+        .layer(from_fn(with_common_headers))
         .with_state(app);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
@@ -73,7 +77,36 @@ fn now_us() -> i64 {
 }
 
 fn hex_id(bytes: usize) -> String {
-    uuid::Uuid::new_v4().simple().to_string()[..bytes * 2].to_owned()
+    let id: u128 = rand::random();
+    format!("{id:032x}")[..bytes * 2].to_owned()
+}
+
+/// What every answer of the application carries: its place in the trace, which the client may have begun, and what
+/// browsers are told.
+async fn with_common_headers(request: Request, next: Next) -> Response {
+    let begun = request.headers().get("traceparent");
+    let begun = begun.and_then(|value| value.to_str().ok()?.split('-').nth(1));
+    let trace = begun.map_or_else(|| hex_id(16), str::to_owned);
+    let traceparent = format!("00-{trace}-{}-01", hex_id(8));
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [("traceparent", traceparent), ("x-trace-id", trace)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("access-control-allow-origin", "*"),
+        (
+            "access-control-expose-headers",
+            "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after",
+        ),
+    ] {
+        let value = HeaderValue::from_static(value);
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    response
 }
 
 /// A connection with the caller's session: what every request begins with.
