@@ -117,7 +117,7 @@ impl Store {
             return Err(Error::SessionLost);
         };
         let answer = self
-            .service_call(url, service_key, "admit", Some(&request))
+            .project_call(url, service_key, "admit", Some(&request))
             .await?;
         let admitted: Admitted = serde_json::from_value(answer).map_err(decode)?;
         let bearer = match &ask.credential {
@@ -159,22 +159,48 @@ impl Store {
         })
     }
 
-    async fn service_call(
+    /// A call with one of the project's own keys.
+    async fn project_call(
         &self,
         url: &str,
-        service_key: &str,
+        project_key: &str,
         function: &str,
         args: Option<&str>,
     ) -> Result<Value, Error> {
         // Keys of the new kind (`sb_secret_…`) are no tokens and go in `apikey` alone.
-        let bearer = service_key.starts_with("eyJ").then_some(service_key);
+        let bearer = project_key.starts_with("eyJ").then_some(project_key);
         let endpoint = supabase::Endpoint {
             base: url,
-            apikey: service_key,
+            apikey: project_key,
             bearer,
         };
         let request = supabase::function(&endpoint, function, args).map_err(decode)?;
         supabase::read_answer(self.env.send(request).await)
+    }
+
+    /// Calls the SQL function `public.<name>(jsonb) returns jsonb` as nobody (the role `anon`).
+    pub async fn call_anonymous(
+        &self,
+        name: &str,
+        args: &impl Serialize,
+        nonce: &str,
+    ) -> Result<Value, Error> {
+        let args = serde_json::to_string(args).map_err(decode)?;
+        match &*self.backend {
+            Backend::Postgres { url } => {
+                let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
+                let (sql, params) = postgres::restore("{\"role\":\"anon\"}", "anon", nonce);
+                let made = connection.row(&sql, params).await;
+                made.map_err(|error| admission_error(error, url))?;
+                let (sql, params) = postgres::function(name, args, nonce);
+                let row = connection.row(&sql, params).await;
+                let text = first_text(row.map_err(postgres::from_pg)?)?;
+                serde_json::from_str(&text).map_err(decode)
+            }
+            Backend::Supabase { url, anon_key, .. } => {
+                self.project_call(url, anon_key, name, Some(&args)).await
+            }
+        }
     }
 
     /// Asks the store how it is, without a caller: schema version, role, whether it answers at all.
@@ -192,7 +218,7 @@ impl Store {
             }
             Backend::Supabase {
                 url, service_key, ..
-            } => self.service_call(url, service_key, "health", None).await,
+            } => self.project_call(url, service_key, "health", None).await,
         }
     }
 

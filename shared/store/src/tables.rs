@@ -21,7 +21,7 @@ columns! {
     /// Workflow documents, current version.
     workflows {
         id: Uuid, org_id: Uuid, name: Text, description: Text, definition: Json, version: Int, tags: TextArray,
-        created_by: Uuid, created_at: Time, updated_at: Time, deleted_at: Time,
+        folder: Text, archived_at: Time, created_by: Uuid, created_at: Time, updated_at: Time, deleted_at: Time,
     }
 }
 

@@ -78,6 +78,8 @@ pub enum Filter {
     In(Column, Vec<String>),
     /// column IS NULL
     IsNull(Column),
+    /// column IS NOT NULL
+    NotNull(Column),
     /// column contains the text, ignoring case
     ContainsText(Column, String),
     /// array column contains the element
@@ -154,6 +156,26 @@ impl Select {
             ]));
         }
         self.order = vec![Order::Desc(at), Order::Desc(id)];
+        self.limit = limit;
+        self
+    }
+
+    /// Smallest `key` first, then by `id`, behind the row (`key`, `id`) when a page goes on.
+    pub fn ascending(
+        mut self,
+        key: Column,
+        id: Column,
+        after: Option<(String, String)>,
+        limit: u32,
+    ) -> Self {
+        if let Some((key_value, id_value)) = after {
+            self.filters.push(Filter::Gte(key, key_value.clone()));
+            self.filters.push(Filter::Or(vec![
+                Filter::Gt(key, key_value),
+                Filter::Gt(id, id_value),
+            ]));
+        }
+        self.order = vec![Order::Asc(key), Order::Asc(id)];
         self.limit = limit;
         self
     }

@@ -93,6 +93,7 @@ fn condition(filter: &Filter, params: &mut Vec<PgParam>) -> String {
             format!("{} = ANY((${n}::text)::{}[])", c.name, c.ty.sql())
         }
         Filter::IsNull(c) => format!("{} IS NULL", c.name),
+        Filter::NotNull(c) => format!("{} IS NOT NULL", c.name),
         Filter::ContainsText(c, v) => {
             let n = push(params, like_pattern(v));
             format!("{} ILIKE ${n}::text", c.name)

@@ -115,6 +115,7 @@ fn operation(filter: &Filter, quote_values: bool) -> (&'static str, &'static str
             (c.name, "in", format!("({})", list.join(",")))
         }
         Filter::IsNull(c) => (c.name, "is", "null".to_owned()),
+        Filter::NotNull(c) => (c.name, "not.is", "null".to_owned()),
         Filter::ContainsText(c, v) => value(c, "ilike", &like_pattern(v)),
         Filter::HasElement(c, v) => value(c, "cs", &array_literal(std::slice::from_ref(v))),
         Filter::And(_) | Filter::Or(_) => ("", "", String::new()),
