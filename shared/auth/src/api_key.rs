@@ -42,16 +42,9 @@ impl std::fmt::Debug for ApiKey {
 impl ApiKey {
     /// Makes a key from random bytes (at least 64, from a cryptographic source).
     ///
-    /// Bytes of 248 and more are passed over, so that each character is equally likely; `None` when too few are left.
+    /// `None` when there are too few of them.
     pub fn mint(mode: Mode, random: &[u8]) -> Option<Self> {
-        let characters = random.iter().filter(|b| **b < 248);
-        let body: String = characters
-            .take(RANDOM_LEN)
-            .map(|b| ALPHABET[usize::from(b % 62)] as char)
-            .collect();
-        if body.len() < RANDOM_LEN {
-            return None;
-        }
+        let body = base62(random, RANDOM_LEN)?;
         let start = format!("{}{body}", mode.prefix());
         let sum = checksum(&start);
         Some(Self(start + &sum))
@@ -77,10 +70,7 @@ impl ApiKey {
 
     /// SHA-256 of the whole key, hex: what the store keeps. A key has 178 bits of entropy, so no slow hash is needed.
     pub fn hash(&self) -> String {
-        Sha256::digest(self.0.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        sha256_hex(&self.0)
     }
 
     /// The last four characters, to recognise a key by.
@@ -92,6 +82,21 @@ impl ApiKey {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// `len` characters out of random bytes. Bytes of 248 and more are passed over, so that each character is equally
+/// likely; `None` when too few are left.
+pub(crate) fn base62(random: &[u8], len: usize) -> Option<String> {
+    let usable = random.iter().filter(|b| **b < 248);
+    let characters = usable.map(|b| ALPHABET[usize::from(b % 62)] as char);
+    let text: String = characters.take(len).collect();
+    (text.len() == len).then_some(text)
+}
+
+/// SHA-256 of a text, hex.
+pub(crate) fn sha256_hex(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// CRC-32 of `text` in base62, zero-padded to six characters (62^6 > 2^32).

@@ -5,6 +5,7 @@
 pub mod api_key;
 pub mod jwks;
 pub mod jwt;
+pub mod link_token;
 pub mod scope;
 
 use thiserror::Error;

@@ -1,0 +1,63 @@
+//! Tokens of links to shared workflows: `nws_` and 43 random base62 characters (256 bits).
+
+use crate::api_key::{base62, sha256_hex};
+
+const PREFIX: &str = "nws_";
+const RANDOM_LEN: usize = 43;
+
+/// A token of the right form. Whether its link exists only the store knows. Not printable by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LinkToken(String);
+
+impl std::fmt::Debug for LinkToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LinkToken(…)")
+    }
+}
+
+impl LinkToken {
+    /// Makes a token from random bytes (at least 64, from a cryptographic source); `None` when there are too few.
+    pub fn mint(random: &[u8]) -> Option<Self> {
+        base62(random, RANDOM_LEN).map(|body| Self(format!("{PREFIX}{body}")))
+    }
+
+    /// Reads a token; `None` when it has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let body = text.strip_prefix(PREFIX)?;
+        let fits = body.len() == RANDOM_LEN && body.bytes().all(|b| b.is_ascii_alphanumeric());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// SHA-256 of the whole token, hex: what the store keeps.
+    pub fn hash(&self) -> String {
+        sha256_hex(&self.0)
+    }
+
+    /// The whole token, to be shown once.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_token_reads_back_and_others_do_not() {
+        let random: Vec<u8> = (0..64).collect();
+        let token = LinkToken::mint(&random).unwrap();
+        assert_eq!(LinkToken::parse(token.expose()), Some(token.clone()));
+        assert!(LinkToken::mint(&[250; 64]).is_none());
+        for bad in [
+            "",
+            "nws_",
+            "nws_abc",
+            &token.expose()[1..],
+            &token.expose().replace('1', "/"),
+        ] {
+            assert_eq!(LinkToken::parse(bad), None, "{bad}");
+        }
+        assert!(!format!("{token:?}").contains(&token.expose()[4..]));
+    }
+}
