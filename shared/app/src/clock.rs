@@ -18,6 +18,12 @@ pub fn rfc3339(us: i64) -> String {
     format!("{text}+00:00")
 }
 
+/// A time in RFC 3339 as µs since the epoch; `None` when it is none.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.timestamp_micros())
+}
+
 /// A new id (UUIDv7, RFC 9562).
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()

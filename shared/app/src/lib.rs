@@ -2,6 +2,7 @@
 //!
 //! - [`Cx`] is one request; [`serve`](serve::serve) dispatches it and answers whatever happens.
 //! - [`Caller`] is an admitted caller with a scope: the only way to the store.
+//! - [`Visitor`] is nobody in particular, and may call what is exposed to everybody.
 //! - [`Valid`], [`Query`], [`PathId`], [`IfMatch`] are inputs that are checked before a handler runs.
 //! - [`Write`] is a write of one row with idempotency, version check, audit row and stored answer; [`Command`] one of
 //!   a named SQL function.
@@ -23,6 +24,7 @@ pub mod serve;
 pub mod settings;
 pub mod spans;
 pub mod vault;
+pub mod visitor;
 pub mod write;
 
 pub use app::App;
@@ -31,6 +33,7 @@ pub use cx::Cx;
 pub use errors::store_problem;
 pub use inputs::{IfMatch, PathId, Query, RequiredIfMatch, Valid};
 pub use reply::{Created, Done, Reply};
+pub use visitor::Visitor;
 pub use write::{Audit, Command, Op, Write};
 
 /// The routes of an area.
