@@ -1,6 +1,7 @@
 //! Workflows as the API shows and takes them.
 
-use nodeai_http::{Check, Checker, FieldError};
+use crate::document::faults_below;
+use nodeai_http::{Check, Checker};
 use nodeai_store::{Column, tables::workflows as col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ pub const ALL: &[Column] = &[
     col::definition,
     col::version,
     col::tags,
+    col::folder,
+    col::archived_at,
     col::created_by,
     col::created_at,
     col::updated_at,
@@ -26,6 +29,8 @@ pub const BRIEF: &[Column] = &[
     col::description,
     col::version,
     col::tags,
+    col::folder,
+    col::archived_at,
     col::created_by,
     col::created_at,
     col::updated_at,
@@ -47,6 +52,15 @@ pub struct Workflow {
     /// Tags.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The caller's role when another organisation shares it: `viewer` or `editor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The folder that it is in, such as `sales/mail`; null for none.
+    #[serde(default)]
+    pub folder: Option<String>,
+    /// Since when it is in the archive, where it does not run; null when it is not.
+    #[serde(default)]
+    pub archived_at: Option<String>,
     /// The user who made it.
     pub created_by: Option<String>,
     /// RFC 3339.
@@ -69,12 +83,38 @@ pub struct WorkflowBrief {
     /// Tags.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The folder that it is in, such as `sales/mail`; null for none.
+    #[serde(default)]
+    pub folder: Option<String>,
+    /// Since when it is in the archive, where it does not run; null when it is not.
+    #[serde(default)]
+    pub archived_at: Option<String>,
     /// The user who made it.
     pub created_by: Option<String>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
     pub updated_at: String,
+}
+
+impl WorkflowBrief {
+    /// The whole workflow.
+    pub fn with(self, definition: Value, role: Option<String>) -> Workflow {
+        Workflow {
+            id: self.id,
+            name: self.name,
+            description: self.description,
+            definition,
+            version: self.version,
+            tags: self.tags,
+            role,
+            folder: self.folder,
+            archived_at: self.archived_at,
+            created_by: self.created_by,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 /// What a client sends to create or replace a workflow.
@@ -91,6 +131,9 @@ pub struct WorkflowInput {
     /// At most 50 tags of 1 to 100 characters.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// 1 to 500 characters, such as `sales/mail`. A replacement without it leaves the workflow where it is.
+    #[serde(default)]
+    pub folder: Option<String>,
     /// Note for this version, at most 1,000 characters.
     #[serde(default)]
     pub message: Option<String>,
@@ -99,25 +142,37 @@ pub struct WorkflowInput {
 impl Check for WorkflowInput {
     fn check(&self, c: &mut Checker) {
         c.length(&self.name, 1, 200, "/name");
-        c.length(
-            self.description.as_deref().unwrap_or(""),
-            0,
-            10_000,
-            "/description",
-        );
-        c.length(self.message.as_deref().unwrap_or(""), 0, 1_000, "/message");
-        c.require(
-            self.tags.len() <= 50,
-            "/tags",
-            "too_many",
-            "at most 50 tags",
-        );
-        for (i, tag) in self.tags.iter().enumerate() {
-            c.length(tag, 1, 100, &format!("/tags/{i}"));
+        check_description(c, self.description.as_deref());
+        check_message(c, self.message.as_deref());
+        check_tags(c, &self.tags);
+        check_folder(c, self.folder.as_deref());
+        for fault in faults_below("/definition", &self.definition) {
+            c.report(fault);
         }
-        for fault in crate::document::faults(&self.definition) {
-            let pointer = format!("/definition{}", fault.pointer);
-            c.report(FieldError::body(pointer, &fault.code, fault.message));
-        }
+    }
+}
+
+/// At most 10,000 characters.
+pub fn check_description(c: &mut Checker, text: Option<&str>) {
+    c.length(text.unwrap_or_default(), 0, 10_000, "/description");
+}
+
+/// At most 1,000 characters.
+pub fn check_message(c: &mut Checker, text: Option<&str>) {
+    c.length(text.unwrap_or_default(), 0, 1_000, "/message");
+}
+
+/// 1 to 500 characters, when there is one.
+pub fn check_folder(c: &mut Checker, folder: Option<&str>) {
+    if let Some(folder) = folder {
+        c.length(folder, 1, 500, "/folder");
+    }
+}
+
+/// At most 50 tags of 1 to 100 characters.
+pub fn check_tags(c: &mut Checker, tags: &[String]) {
+    c.require(tags.len() <= 50, "/tags", "too_many", "at most 50 tags");
+    for (i, tag) in tags.iter().enumerate() {
+        c.length(tag, 1, 100, &format!("/tags/{i}"));
     }
 }

@@ -1,8 +1,9 @@
 //! `POST /api/v1/workflows/validate`
 
 use crate::WorkflowsRead;
+use crate::document::faults_below;
 use nodeai_app::{Caller, Valid};
-use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
+use nodeai_http::{Check, Checker, Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,15 +34,8 @@ pub async fn handle(
     _caller: Caller<WorkflowsRead>,
     Valid(candidate): Valid<Candidate>,
 ) -> Result<Json<Verdict>, Problem> {
-    let errors: Vec<Value> = crate::document::faults(&candidate.definition)
+    let errors: Vec<Value> = faults_below("/definition", &candidate.definition)
         .into_iter()
-        .map(|fault| {
-            FieldError::body(
-                format!("/definition{}", fault.pointer),
-                &fault.code,
-                fault.message,
-            )
-        })
         .filter_map(|error| serde_json::to_value(error).ok())
         .collect();
     Ok(Json::ok(Verdict {
