@@ -6,7 +6,7 @@ use crate::plan::{Plan, plan};
 use nodeai_app::{Caller, clock, errors::log, write::idempotency};
 use nodeai_http::Problem;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// How long a run counts as alive without a sign of life, µs.
 const LEASE_US: i64 = 60_000_000;
@@ -45,6 +45,19 @@ struct StoredWorkflow {
     id: String,
     name: String,
     definition: Value,
+    #[serde(default)]
+    archived: bool,
+}
+
+impl StoredWorkflow {
+    fn plan(&self, inputs: Map<String, Value>) -> Result<Plan, Problem> {
+        match self.archived {
+            true => Err(Problem::conflict(
+                "the workflow is in the archive, where nothing runs; take it out first",
+            )),
+            false => plan(&self.definition, inputs),
+        }
+    }
 }
 
 /// Starts the run. What cannot run leaves nothing behind.
@@ -75,7 +88,7 @@ pub async fn start(caller: &Caller<WorkflowsRun>, request: RunRequest) -> Result
     let (workflow_id, name, plan) = match (ready, answer.workflow) {
         (Some(ready), _) => (None, String::new(), ready),
         (None, Some(workflow)) => {
-            let made = plan(&workflow.definition, request.inputs);
+            let made = workflow.plan(request.inputs);
             let ready = or_abandon(caller, &execution_id, made).await?;
             (Some(workflow.id), workflow.name, ready)
         }
