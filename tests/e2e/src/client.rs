@@ -155,6 +155,11 @@ impl Tenant {
         self.json(Method::PUT, path, headers, body)
     }
 
+    /// PATCH of JSON.
+    pub fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.json(Method::PATCH, path, &[], body)
+    }
+
     /// PATCH of JSON with header fields.
     pub fn patch_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
         self.json(Method::PATCH, path, headers, body)

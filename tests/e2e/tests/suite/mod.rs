@@ -9,16 +9,19 @@ mod bad_input;
 mod credentials;
 mod documents;
 mod idempotency;
+mod library;
 mod management;
 mod matrix;
 mod nodes;
 mod profiles;
 mod runs;
 mod secrets;
+mod shares;
 mod streams;
 mod system;
 mod tenants;
 mod traces;
+mod versions;
 
 /// The application that the tests of this backend share; each test brings tenants of its own.
 pub fn app() -> &'static App {

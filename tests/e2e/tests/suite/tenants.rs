@@ -14,6 +14,7 @@ fn filled(path: &str, ids: &Value) -> String {
         .unwrap_or_else(|| panic!("{path}: give the owner one of these in `belongings`"));
     let parts = path.split('/').map(|part| match part {
         "{id}" | "{trace_id}" => id.as_str().unwrap(),
+        "{share_id}" => ids["/share"].as_str().unwrap(),
         "{number}" => "1",
         other => other,
     });
@@ -27,6 +28,10 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PUT", "/api/v1/rate-limits/{id}") => {
             json!({"name": "x", "subject": "user", "per_minute": 1, "burst": 1})
         }
+        ("POST", "/api/v1/workflows/{id}/merge") => json!({"base": 1, "theirs": 1}),
+        ("POST", "/api/v1/workflows/{id}/restore") => json!({"version": 1}),
+        ("POST", "/api/v1/workflows/{id}/shares") => json!({"link": true}),
+        ("PATCH", "/api/v1/workflows/{id}/shares/{share_id}") => json!({"role": "viewer"}),
         ("POST", "/api/v1/api-keys/{id}/rotate") => json!({"overlap_s": 0}),
         ("POST", "/api/v1/secrets/{id}/versions") => json!({"value": "mine now"}),
         ("POST", "/api/v1/secrets/{id}/rollback") => json!({"number": 1}),
@@ -51,8 +56,10 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/workflows/execute",
         &json!({"workflow_id": workflow_id, "inputs": {"name": "s3cr3t"}}),
     );
+    let shares = format!("/api/v1/workflows/{workflow_id}/shares");
     let members = owner.get("/api/v1/profiles/members").json;
     json!({
+        "/share": made(&shares, json!({"link": true})),
         "/api/v1/workflows/": workflow_id,
         "/api/v1/workflows/execute/": run.json["execution_id"],
         "/api/v1/traces/": run.json["trace_id"],
@@ -86,7 +93,7 @@ fn the_others_ids_are_not_found_on_any_route() {
             walked += 1;
         }
     }
-    assert!(walked >= 25, "only {walked} routes were walked");
+    assert!(walked >= 40, "only {walked} routes were walked");
     let run = stranger.post(
         "/api/v1/workflows/execute",
         &json!({"workflow_id": ids["/api/v1/workflows/"]}),
@@ -103,6 +110,8 @@ fn lists_show_ones_own_rows_only() {
     belongings(&owner);
     for path in [
         "/api/v1/workflows",
+        "/api/v1/workflows/folders",
+        "/api/v1/workflows/shared",
         "/api/v1/workflows/execute",
         "/api/v1/traces?kind=run",
         "/api/v1/api-keys",
