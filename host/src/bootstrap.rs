@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::capabilities::pg::pool;
-use crate::keys::{ApiKey, Kind};
+use crate::keys::{self, ApiKey, Mode};
 use crate::project::{Project, write_secret};
 
 /// Secrets that the host draws when nobody configured any.
@@ -92,15 +92,13 @@ pub async fn local_key(owner: &Client, project: &Project) -> Result<Option<Local
     }
     let path = project.state_file("local-key.json");
     let mut local = load_or(&path, || LocalKey {
-        api_key: ApiKey::mint(Kind::Live).secret,
+        api_key: keys::mint(Mode::Live).expose().to_owned(),
         user_id: Uuid::now_v7(),
         org_id: Uuid::now_v7(),
         key_id: Uuid::now_v7(),
     })?;
-    let key = ApiKey {
-        secret: local.api_key.clone(),
-        prefix: Kind::Live.prefix(),
-    };
+    let key =
+        ApiKey::parse(&local.api_key).with_context(|| format!("{} is damaged", path.display()))?;
     let mut input = describe(&key, "local", &["*".to_owned()], local.key_id);
     input["user_id"] = json!(local.user_id);
     input["org_id"] = json!(local.org_id);
@@ -123,13 +121,13 @@ pub async fn local_key(owner: &Client, project: &Project) -> Result<Option<Local
 /// When the database refuses.
 pub async fn create_key(
     owner: &Client,
-    kind: Kind,
+    mode: Mode,
     name: &str,
     scopes: &[String],
     expires: Option<DateTime<Utc>>,
     user: Option<Uuid>,
 ) -> Result<(ApiKey, Value)> {
-    let key = ApiKey::mint(kind);
+    let key = keys::mint(mode);
     let mut input = describe(&key, name, scopes, Uuid::now_v7());
     input["user_id"] = json!(user);
     input["expires_us"] = json!(expires.map(|time| time.timestamp_micros()));
@@ -142,7 +140,7 @@ fn describe(key: &ApiKey, name: &str, scopes: &[String], id: Uuid) -> Value {
         "key_id": id,
         "key_hash": key.hash(),
         "key_last4": key.last4(),
-        "key_prefix": key.prefix,
+        "key_prefix": keys::prefix(key),
         "scopes": scopes,
         "name": name,
     })

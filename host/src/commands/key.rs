@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, Utc};
 use super::owner;
 use crate::bootstrap;
 use crate::cli::KeyArgs;
-use crate::keys::Kind;
+use crate::keys::Mode;
 use crate::project::Project;
 use crate::settings::Environment;
 
@@ -24,17 +24,17 @@ pub async fn run(dir: Option<&Path>, args: &KeyArgs) -> Result<()> {
     let project = Project::open(dir)?;
     let environment = Environment::load(&project.root)?;
     let owner = owner::open(&project, &environment, &args.database).await?;
-    let kind = if args.test { Kind::Test } else { Kind::Live };
+    let mode = if args.test { Mode::Test } else { Mode::Live };
     let (key, _) = bootstrap::create_key(
         &owner.client,
-        kind,
+        mode,
         &args.name,
         &args.scopes,
         expires,
         args.user,
     )
     .await?;
-    println!("{}", key.secret);
+    println!("{}", key.expose());
     Ok(())
 }
 
