@@ -1,5 +1,6 @@
 //! The application under test.
 
+use crate::host::{Host, Variable};
 use crate::process::{Running, binary, root};
 use crate::project::Project;
 use crate::token::IssuerKey;
@@ -45,27 +46,12 @@ pub struct App {
 pub struct Setup {
     /// The storage.
     pub backend: Backend,
-    /// Environment of the host beside the usual one.
-    pub env: Vec<(String, String)>,
-    /// Arguments of `nodeai up` beside the usual ones.
-    pub args: Vec<String>,
 }
 
 impl Setup {
     /// The usual application on `backend`.
     pub fn on(backend: Backend) -> Self {
-        Self {
-            backend,
-            env: Vec::new(),
-            args: Vec::new(),
-        }
-    }
-
-    /// Sets a variable of the application.
-    pub fn variable(mut self, name: &str, value: &str) -> Self {
-        let name = format!("SPIN_VARIABLE_{}", name.to_ascii_uppercase());
-        self.env.push((name, value.to_owned()));
-        self
+        Self { backend }
     }
 
     /// Starts it on a database of its own.
@@ -84,59 +70,60 @@ impl Setup {
 
     /// Starts it on the database behind `url`.
     pub fn start_on(self, url: &str) -> App {
-        let ready = ready_file();
         let llm = llm_standin::StandIn::start().expect("the stand-in starts");
         let project = Project::new();
-        let mut command = project.up(&ready);
-        command
-            .args(["--database-url", url])
-            .args(&self.args)
-            .envs(self.env.iter().cloned())
-            .stderr(std::fs::File::create(project.log_file()).expect("the log's file"));
-        let (rest, issuer, issuer_key) = match self.backend {
-            Backend::Postgres => {
-                command.env("SPIN_VARIABLE_NODEAI_JWT_SECRET", JWT_SECRET);
-                (None, None, None)
-            }
-            Backend::Supabase => {
-                migrate(url);
-                let issuer_key = IssuerKey::new();
-                let (rest, rest_url) = start_rest(url, &issuer_key);
-                command.args(["--supabase-url", &rest_url]);
-                for (name, value) in [
-                    ("ANON_KEY", token::project_key("anon", JWT_SECRET)),
-                    (
-                        "SERVICE_KEY",
-                        token::project_key("service_role", JWT_SECRET),
-                    ),
-                    ("JWT_SECRET", JWT_SECRET.to_owned()),
-                ] {
-                    command.env(format!("SPIN_VARIABLE_NODEAI_SUPABASE_{name}"), value);
-                }
-                (
-                    Some(rest),
-                    Some(format!("{rest_url}/auth/v1")),
-                    Some(issuer_key),
-                )
-            }
+        let storage = match self.backend {
+            Backend::Postgres => Storage::postgres(),
+            Backend::Supabase => Storage::supabase(url),
         };
-        let mut host = Running::start(command);
-        let told = wait_for(&ready, &mut host);
+        let served = Host::chosen().serve(&project, url, &storage.variables);
         App {
-            url: told["url"]
-                .as_str()
-                .expect("a URL")
-                .trim_end_matches('/')
-                .to_owned(),
+            url: served.url,
             database_url: url.to_owned(),
-            api_key: told["api_key"].as_str().map(str::to_owned),
+            api_key: served.api_key,
             llm,
             jwt_secret: JWT_SECRET.to_owned(),
-            issuer,
-            issuer_key,
-            host: Some(host),
-            rest,
+            issuer: storage.issuer,
+            issuer_key: storage.issuer_key,
+            host: Some(served.process),
+            rest: storage.rest,
             _project: Some(project),
+        }
+    }
+}
+
+/// What a backend brings: the application's variables for it and, for Supabase, the stand-in of the project.
+#[derive(Default)]
+struct Storage {
+    variables: Vec<Variable>,
+    issuer: Option<String>,
+    issuer_key: Option<IssuerKey>,
+    rest: Option<Running>,
+}
+
+impl Storage {
+    fn postgres() -> Self {
+        Self {
+            variables: vec![("nodeai_jwt_secret", JWT_SECRET.to_owned())],
+            ..Self::default()
+        }
+    }
+
+    fn supabase(database_url: &str) -> Self {
+        migrate(database_url);
+        let issuer_key = IssuerKey::new();
+        let (rest, url) = start_rest(database_url, &issuer_key);
+        let key = |role| token::project_key(role, JWT_SECRET);
+        Self {
+            issuer: Some(format!("{url}/auth/v1")),
+            variables: vec![
+                ("nodeai_supabase_url", url),
+                ("nodeai_supabase_anon_key", key("anon")),
+                ("nodeai_supabase_service_key", key("service_role")),
+                ("nodeai_supabase_jwt_secret", JWT_SECRET.to_owned()),
+            ],
+            issuer_key: Some(issuer_key),
+            rest: Some(rest),
         }
     }
 }

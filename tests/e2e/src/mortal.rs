@@ -1,7 +1,7 @@
 //! A host that is killed and comes back on the same address, and clients that go on through it.
 
 use crate::app::{JWT_SECRET, ready_file, wait_for};
-use crate::process::Running;
+use crate::process::{Running, free_address};
 use crate::project::Project;
 use crate::{Reply, Tenant, token};
 use std::sync::{Condvar, Mutex};
@@ -20,11 +20,9 @@ pub struct Mortal {
 impl Mortal {
     /// A host on this database, with these master keys; not started yet.
     pub fn new(database_url: &str, master_keys: &str) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let listen = free.local_addr().expect("its address").to_string();
         Self {
             project: Project::new(),
-            listen,
+            listen: free_address(),
             database_url: database_url.to_owned(),
             master_keys: Mutex::new(master_keys.to_owned()),
             host: Mutex::new(None),

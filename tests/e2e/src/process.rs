@@ -25,6 +25,12 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// A loopback address with a free port. The port is given back before a server takes it, which can lose a race.
+pub fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
 /// A child that is killed when this value goes, or when this process does.
 pub struct Running(pub Child);
 

@@ -1,7 +1,7 @@
 //! Storage that is not configured, half configured, or a transaction pooler: each with its stated outcome.
 
 use e2e::app::{JWT_SECRET, migrate};
-use e2e::process::Running;
+use e2e::process::{Running, free_address};
 use e2e::project::Project;
 use e2e::{Reply, Tenant, assert_problem, database};
 use std::io::{BufRead, BufReader};
@@ -15,12 +15,7 @@ struct Unready {
 }
 
 fn serve(project: &Project, set: impl FnOnce(&mut Command)) -> Unready {
-    // A free port, taken again at once by the host.
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    let address = free_address();
     let mut command = Command::new(e2e::process::binary("nodeai"));
     command
         .current_dir(project.path())
