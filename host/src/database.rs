@@ -1,8 +1,11 @@
 //! The database from the owner's side: connecting, the guests' login role, and the URL that guests get.
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use url::Url;
 
 use crate::capabilities::pg::pool;
@@ -11,6 +14,11 @@ use crate::capabilities::pg::pool;
 pub const APP_ROLE: &str = "nodeai_app";
 /// Settings of a guest's session: nothing runs longer than a request, nothing idles in a transaction.
 const SESSION_OPTIONS: &str = "-c statement_timeout=25s -c idle_in_transaction_session_timeout=10s";
+
+/// PostgreSQL refuses to change a role that is being changed ("tuple concurrently updated", XX000): how often and after
+/// what wait it is asked again.
+const ROLE_TRIES: u32 = 20;
+const ROLE_WAIT: Duration = Duration::from_millis(50);
 
 /// A database URL taken apart.
 #[derive(Debug, Clone)]
@@ -119,17 +127,24 @@ pub async fn connect(url: &DatabaseUrl, root_ca: &[u8]) -> Result<Client> {
 pub async fn open_app_role(owner: &Client, url: &DatabaseUrl, fallback: &str) -> Result<String> {
     let key = url.password().unwrap_or_else(|| fallback.to_owned());
     let password = derive_password(&key);
-    // The password is hex, so it needs no quoting; the lock keeps two hosts from changing the role at once.
+    // The password is hex, so it needs no quoting; the lock keeps two hosts of this database from changing the role
+    // at once. Roles belong to the whole server: hosts of other databases can still come in between.
     let statement = format!(
         "BEGIN; SELECT pg_advisory_xact_lock({}); ALTER ROLE {APP_ROLE} LOGIN PASSWORD '{password}'; COMMIT",
         crate::migrate::LOCK
     );
-    owner.batch_execute(&statement).await.map_err(|error| {
-        anyhow::anyhow!(
-            "the role {APP_ROLE} cannot be given its login: {}",
-            pool::describe(&error)
-        )
-    })?;
+    let mut tries_left = ROLE_TRIES;
+    while let Err(error) = owner.batch_execute(&statement).await {
+        tries_left -= 1;
+        owner.batch_execute("ROLLBACK").await.ok();
+        if tries_left == 0 || error.code() != Some(&SqlState::INTERNAL_ERROR) {
+            bail!(
+                "the role {APP_ROLE} cannot be given its login: {}",
+                pool::describe(&error)
+            );
+        }
+        tokio::time::sleep(ROLE_WAIT).await;
+    }
     Ok(password)
 }
 
