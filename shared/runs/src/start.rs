@@ -1,0 +1,165 @@
+//! Starting a run: one statement makes the execution, claims the idempotency key and loads the workflow.
+
+use crate::model::{RunResult, Stored};
+use crate::plan::{Plan, plan};
+use nodeai_app::{Caller, Scope, clock, errors::log, write::idempotency};
+use nodeai_http::Problem;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// How long a run counts as alive without a sign of life, µs.
+const LEASE_US: i64 = 60_000_000;
+
+/// What is to run.
+pub struct Ask {
+    /// The SQL function that makes the execution: `run_start`, or one that takes and gives the same and more.
+    pub function: &'static str,
+    /// What it starts, for "there is no such …".
+    pub what: &'static str,
+    /// Members of the function's `execution` that say which workflow: an object.
+    pub target: Value,
+    /// What runs, when it does not come from the store.
+    pub ready: Option<Plan>,
+    /// Values for the input nodes.
+    pub inputs: Map<String, Value>,
+    /// Events as the run goes instead of one answer at its end.
+    pub stream: bool,
+}
+
+/// A run that may begin.
+pub struct Started {
+    /// The execution's id.
+    pub execution_id: String,
+    /// The stored workflow's id.
+    pub workflow_id: Option<String>,
+    /// The workflow's name; empty for a definition that is not stored.
+    pub name: String,
+    /// The environment whose secrets it opens, for what is deployed.
+    pub environment: Option<String>,
+    /// What to run.
+    pub plan: Plan,
+}
+
+/// Either a run that begins, or the answer that a repeated request gets again.
+pub enum Begin {
+    /// Go.
+    Run(Box<Started>),
+    /// This request was made before.
+    Replay(Box<RunResult>),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    outcome: String,
+    #[serde(default)]
+    execution: Option<Stored>,
+    #[serde(default)]
+    workflow: Option<StoredWorkflow>,
+    #[serde(default)]
+    environment: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct StoredWorkflow {
+    id: String,
+    name: String,
+    definition: Value,
+    #[serde(default)]
+    archived: bool,
+}
+
+impl StoredWorkflow {
+    fn plan(&self, inputs: Map<String, Value>) -> Result<Plan, Problem> {
+        match self.archived {
+            true => Err(Problem::conflict(
+                "the workflow is in the archive, where nothing runs; take it out first",
+            )),
+            false => plan(&self.definition, inputs),
+        }
+    }
+}
+
+/// Starts the run. What cannot run leaves nothing behind.
+pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Problem> {
+    let execution_id = clock::new_id();
+    let args = arguments(caller, &ask, &execution_id)?;
+    let answer: Answer = caller.call(ask.function, &args).await?;
+    match (answer.outcome.as_str(), answer.execution) {
+        ("started", _) => {}
+        ("replayed", Some(execution)) => return replay(execution),
+        (other, _) => return Err(refusal(other, ask.what)),
+    }
+    let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
+        (Some(ready), _) => (None, String::new(), ready),
+        (None, Some(workflow)) => {
+            let made = workflow.plan(ask.inputs);
+            let ready = or_abandon(caller, &execution_id, made).await?;
+            (Some(workflow.id), workflow.name, ready)
+        }
+        (None, None) => return Err(refusal("missing", ask.what)),
+    };
+    Ok(Begin::Run(Box::new(Started {
+        execution_id,
+        workflow_id,
+        name,
+        environment: answer.environment,
+        plan,
+    })))
+}
+
+fn arguments<S: Scope>(
+    caller: &Caller<S>,
+    ask: &Ask,
+    execution_id: &str,
+) -> Result<Value, Problem> {
+    let mut execution = json!({
+        "id": execution_id, "org_id": caller.org_id(), "trace_id": caller.cx.trace.trace_id,
+        "mode": if ask.stream { "stream" } else { "sync" },
+        "inputs": ask.inputs, "started_us": caller.cx.started_us,
+        // Renewed every second while it runs; housekeeping fails the runs of instances that died.
+        "lease_us": LEASE_US,
+    });
+    if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
+        all.extend(target.clone());
+    }
+    Ok(json!({"execution": execution, "idempotency": idempotency(&caller.cx)?}))
+}
+
+/// A stored workflow whose inputs do not fit must not leave an execution behind.
+async fn or_abandon<S: Scope>(
+    caller: &Caller<S>,
+    execution_id: &str,
+    made: Result<Plan, Problem>,
+) -> Result<Plan, Problem> {
+    if made.is_err() {
+        let args = json!({"id": execution_id, "org_id": caller.org_id()});
+        caller.call::<Value>("run_abandon", &args).await?;
+    }
+    made
+}
+
+fn replay(execution: Stored) -> Result<Begin, Problem> {
+    if execution.finished_us.is_none() {
+        let id = &execution.id;
+        return Err(Problem::conflict(format!(
+            "the first request with this Idempotency-Key is still running as execution {id}"
+        ))
+        .retry_after(1));
+    }
+    Ok(Begin::Replay(Box::new(execution.result())))
+}
+
+fn refusal(outcome: &str, what: &str) -> Problem {
+    match outcome {
+        "missing" => Problem::not_found(format!("there is no such {what}")),
+        "paused" => Problem::conflict("the deployment is paused; it runs again once it is resumed"),
+        "key_reused" => {
+            Problem::key_reused("this Idempotency-Key was used for a request with other content")
+        }
+        "forbidden" => Problem::forbidden("this caller may not run that"),
+        other => {
+            log("run_start", other);
+            Problem::internal("the run had an outcome that was not expected")
+        }
+    }
+}
