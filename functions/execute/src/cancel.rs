@@ -2,9 +2,9 @@
 
 use crate::WorkflowsRun;
 use crate::get::Execution;
-use crate::model::Stored;
 use nodeai_app::{Caller, PathId};
 use nodeai_http::{Problem, reply::Json};
+use nodeai_runs::model::Stored;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -1,9 +1,9 @@
 //! `GET /api/v1/workflows/execute/{id}`
 
 use crate::WorkflowsRead;
-use crate::model::{RunFailure, Stored, Usage};
 use nodeai_app::{Caller, PathId, clock};
 use nodeai_http::{Problem, reply::Json};
+use nodeai_runs::model::{RunFailure, Stored, Usage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ pub struct Execution {
     pub workflow_id: Option<String>,
     /// The workflow's version that ran.
     pub workflow_version: Option<i64>,
+    /// The deployment that it came through.
+    pub deployment_id: Option<String>,
     /// Its trace.
     pub trace_id: String,
     /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
@@ -50,6 +52,7 @@ impl From<Stored> for Execution {
             execution_id: stored.id,
             workflow_id: stored.workflow_id,
             workflow_version: stored.workflow_version,
+            deployment_id: stored.deployment_id,
             trace_id: stored.trace_id,
             status: stored.status,
             mode: stored.mode,

@@ -1,15 +1,10 @@
 //! Runs: execute a workflow, watch it as it goes, read it back, cancel it.
 
 mod cancel;
-mod commit;
 mod get;
 mod list;
 mod model;
-mod plan;
-mod ports;
 mod run;
-mod start;
-mod stream;
 
 nodeai_app::scope! {
     /// Run workflows, and cancel runs.

@@ -1,11 +1,11 @@
 //! `GET /api/v1/workflows/execute`
 
 use crate::WorkflowsRead;
-use crate::model::{RunFailure, Usage};
 use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{Caller, Query};
 use nodeai_http::page::{Keyset, Page, checked_limit, decode_cursor};
 use nodeai_http::{Problem, reply::Json};
+use nodeai_runs::model::{RunFailure, Usage};
 use nodeai_store::{Column, Filter, Select, tables::execution_queue as col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

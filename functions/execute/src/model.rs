@@ -1,9 +1,8 @@
-//! Runs as the API takes and shows them.
+//! What the API takes to run.
 
-use nodeai_engine::RunError;
-use nodeai_http::{Check, Checker, FieldError, money};
+use nodeai_http::{Check, Checker, FieldError};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// What to run. Exactly one of `workflow_id` and `definition`.
@@ -57,111 +56,6 @@ impl Check for RunRequest {
                 let pointer = format!("/definition{}", fault.pointer);
                 c.report(FieldError::body(pointer, &fault.code, fault.message));
             }
-        }
-    }
-}
-
-/// Tokens and cost of a run.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Usage {
-    /// Tokens read by models.
-    pub prompt_tokens: i64,
-    /// Tokens written by models.
-    pub completion_tokens: i64,
-    /// Micro-USD, rounded once from the exact sum.
-    pub cost_usd_micros: i64,
-}
-
-impl Usage {
-    /// From the stored sums; cost in pico-USD.
-    pub fn new(prompt_tokens: i64, completion_tokens: i64, cost_pusd: i64) -> Self {
-        Self {
-            prompt_tokens,
-            completion_tokens,
-            cost_usd_micros: money::usd_micros(cost_pusd),
-        }
-    }
-}
-
-/// Why a run did not succeed.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-pub struct RunFailure {
-    /// The node that failed; absent when the run as a whole did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub node_id: Option<String>,
-    /// Stable name of the cause, such as `timeout` or `http_status`.
-    pub kind: String,
-    /// For a person.
-    pub message: String,
-}
-
-impl From<RunError> for RunFailure {
-    fn from(error: RunError) -> Self {
-        Self {
-            node_id: error.node_id,
-            kind: error.kind,
-            message: error.message,
-        }
-    }
-}
-
-/// A run that has ended.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct RunResult {
-    /// The run.
-    pub execution_id: String,
-    /// Its trace, 32 hex digits.
-    pub trace_id: String,
-    /// `succeeded`, `failed` or `cancelled`.
-    pub status: String,
-    /// Values of the output nodes.
-    pub outputs: Value,
-    /// Tokens and cost.
-    pub usage: Usage,
-    /// What failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<RunFailure>,
-}
-
-/// An execution as the store's functions give it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Stored {
-    pub id: String,
-    pub workflow_id: Option<String>,
-    pub workflow_version: Option<i64>,
-    pub trace_id: String,
-    pub status: String,
-    pub mode: String,
-    #[serde(default)]
-    pub inputs: Value,
-    #[serde(default)]
-    pub outputs: Value,
-    #[serde(default)]
-    pub error: Option<RunFailure>,
-    #[serde(default)]
-    pub prompt_tokens: i64,
-    #[serde(default)]
-    pub completion_tokens: i64,
-    #[serde(default)]
-    pub cost_pusd: i64,
-    #[serde(default)]
-    pub created_us: Option<i64>,
-    #[serde(default)]
-    pub started_us: Option<i64>,
-    #[serde(default)]
-    pub finished_us: Option<i64>,
-}
-
-impl Stored {
-    /// As the answer of a run.
-    pub fn result(self) -> RunResult {
-        RunResult {
-            execution_id: self.id,
-            trace_id: self.trace_id,
-            status: self.status,
-            outputs: self.outputs,
-            usage: Usage::new(self.prompt_tokens, self.completion_tokens, self.cost_pusd),
-            error: self.error,
         }
     }
 }

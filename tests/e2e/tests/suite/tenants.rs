@@ -39,6 +39,9 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/secrets/{id}" | "/api/v1/feature-flags/{id}") => {
             json!({"description": "mine now"})
         }
+        ("PATCH", "/api/v1/deployments/{id}") => json!({"variables": {}}),
+        ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
+        ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
         ("PATCH", _) => json!({"name": "mine now"}),
         _ => json!({}),
     }
@@ -58,8 +61,10 @@ fn belongings(owner: &Tenant) -> Value {
     );
     let shares = format!("/api/v1/workflows/{workflow_id}/shares");
     let members = owner.get("/api/v1/profiles/members").json;
+    let deployment = json!({"slug": "d", "workflow_id": workflow_id, "environment": "dev"});
     json!({
         "/share": made(&shares, json!({"link": true})),
+        "/api/v1/deployments/": made("/api/v1/deployments", deployment),
         "/api/v1/workflows/": workflow_id,
         "/api/v1/workflows/execute/": run.json["execution_id"],
         "/api/v1/traces/": run.json["trace_id"],
@@ -113,6 +118,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows/folders",
         "/api/v1/workflows/shared",
         "/api/v1/workflows/execute",
+        "/api/v1/deployments",
         "/api/v1/traces?kind=run",
         "/api/v1/api-keys",
         "/api/v1/secrets",

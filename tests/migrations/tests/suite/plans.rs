@@ -13,13 +13,15 @@ const FILL: &str = "
              CASE WHEN i % 100 = 0 THEN ARRAY['rare' || n] ELSE '{common}' END, now() - i * interval '1 minute' FROM flow;
     INSERT INTO public.workflow_versions (workflow_id, number, org_id, definition)
       SELECT id, v, org, '{}' FROM flow, generate_series(1, 3) v;
-    INSERT INTO public.execution_queue (id, org_id, workflow_id, trace_id, status, idempotency_principal, idempotency_key,
+    INSERT INTO public.execution_queue (id, org_id, workflow_id, deployment_id, trace_id, status, idempotency_principal, idempotency_key,
         lease_until, created_at)
-      SELECT gen_random_uuid(), org, id, md5(random()::text),
+      SELECT gen_random_uuid(), org, id, CASE WHEN i % 10 = 0 THEN id END, md5(random()::text),
         CASE WHEN r = 1 AND i % 40 = 0 THEN 'failed' WHEN r = 1 AND i % 67 = 0 THEN 'queued'
              WHEN r = 1 AND i % 71 = 0 THEN 'running' ELSE 'succeeded' END,
         CASE WHEN i % 20 = 0 THEN org END, CASE WHEN i % 20 = 0 THEN 'k' || i || '-' || r END, now(), now()
       FROM flow, generate_series(1, 5) r;
+    INSERT INTO public.deployments (id, org_id, workflow_id, slug, workflow_version)
+      SELECT gen_random_uuid(), org, id, 's' || i, 1 FROM flow;
     CREATE TEMP TABLE trace AS SELECT org, id AS workflow, md5(id::text || r) AS trace_id,
         CURRENT_DATE - (r % 2) AS day, now() - (r % 2) * interval '1 day' - i * interval '1 second' AS at, i, r
       FROM flow, generate_series(1, 5) r;
@@ -68,6 +70,11 @@ const AS_TENANT: &[(&str, &str, &str)] = &[
      "SELECT id FROM execution_queue WHERE org_id = '$ORG' ORDER BY id DESC LIMIT 51"),
     ("runs of a workflow", "execution_queue_workflow_idx",
      "SELECT id FROM execution_queue WHERE org_id = '$ORG' AND workflow_id = '$FLOW' ORDER BY id DESC LIMIT 51"),
+    ("runs of a deployment", "execution_queue_deployment_idx",
+     "SELECT status FROM execution_queue WHERE org_id = '$ORG' AND deployment_id = '$FLOW'
+      AND created_at >= now() - interval '1 day' AND created_at < now()"),
+    ("deployment of a slug", "deployments_slug_unique",
+     "SELECT id FROM deployments WHERE org_id = '$ORG' AND slug = 's7' AND environment = 'prod'"),
     ("failed runs", "execution_queue_failed_idx",
      "SELECT id FROM execution_queue WHERE org_id = '$ORG' AND status = 'failed' ORDER BY id DESC LIMIT 51"),
     ("run of a trace", "execution_queue_trace_idx",

@@ -1,15 +1,30 @@
 //! Starting a run: one statement makes the execution, claims the idempotency key and loads the workflow.
 
-use crate::WorkflowsRun;
-use crate::model::{RunRequest, RunResult, Stored};
+use crate::model::{RunResult, Stored};
 use crate::plan::{Plan, plan};
-use nodeai_app::{Caller, clock, errors::log, write::idempotency};
+use nodeai_app::{Caller, Scope, clock, errors::log, write::idempotency};
 use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// How long a run counts as alive without a sign of life, µs.
 const LEASE_US: i64 = 60_000_000;
+
+/// What is to run.
+pub struct Ask {
+    /// The SQL function that makes the execution: `run_start`, or one that takes and gives the same and more.
+    pub function: &'static str,
+    /// What it starts, for "there is no such …".
+    pub what: &'static str,
+    /// Members of the function's `execution` that say which workflow: an object.
+    pub target: Value,
+    /// What runs, when it does not come from the store.
+    pub ready: Option<Plan>,
+    /// Values for the input nodes.
+    pub inputs: Map<String, Value>,
+    /// Events as the run goes instead of one answer at its end.
+    pub stream: bool,
+}
 
 /// A run that may begin.
 pub struct Started {
@@ -19,6 +34,8 @@ pub struct Started {
     pub workflow_id: Option<String>,
     /// The workflow's name; empty for a definition that is not stored.
     pub name: String,
+    /// The environment whose secrets it opens, for what is deployed.
+    pub environment: Option<String>,
     /// What to run.
     pub plan: Plan,
 }
@@ -38,6 +55,8 @@ struct Answer {
     execution: Option<Stored>,
     #[serde(default)]
     workflow: Option<StoredWorkflow>,
+    #[serde(default)]
+    environment: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,50 +80,54 @@ impl StoredWorkflow {
 }
 
 /// Starts the run. What cannot run leaves nothing behind.
-pub async fn start(caller: &Caller<WorkflowsRun>, request: RunRequest) -> Result<Begin, Problem> {
+pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Problem> {
     let execution_id = clock::new_id();
-    // A definition in the request is judged before anything is written.
-    let ad_hoc = request.definition.as_ref();
-    let ready = ad_hoc
-        .map(|d| plan(d, request.inputs.clone()))
-        .transpose()?;
-    let args = json!({
-        "execution": {
-            "id": execution_id, "org_id": caller.org_id(), "workflow_id": request.workflow_id,
-            "version": request.version, "trace_id": caller.cx.trace.trace_id,
-            "mode": if request.stream { "stream" } else { "sync" },
-            "inputs": request.inputs, "definition": ad_hoc, "started_us": caller.cx.started_us,
-            // Renewed every second while it runs; housekeeping fails the runs of instances that died.
-            "lease_us": LEASE_US,
-        },
-        "idempotency": idempotency(&caller.cx)?,
-    });
-    let answer: Answer = caller.call("run_start", &args).await?;
+    let args = arguments(caller, &ask, &execution_id)?;
+    let answer: Answer = caller.call(ask.function, &args).await?;
     match (answer.outcome.as_str(), answer.execution) {
         ("started", _) => {}
         ("replayed", Some(execution)) => return replay(execution),
-        (other, _) => return Err(refusal(other)),
+        (other, _) => return Err(refusal(other, ask.what)),
     }
-    let (workflow_id, name, plan) = match (ready, answer.workflow) {
+    let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
         (Some(ready), _) => (None, String::new(), ready),
         (None, Some(workflow)) => {
-            let made = workflow.plan(request.inputs);
+            let made = workflow.plan(ask.inputs);
             let ready = or_abandon(caller, &execution_id, made).await?;
             (Some(workflow.id), workflow.name, ready)
         }
-        (None, None) => return Err(refusal("missing")),
+        (None, None) => return Err(refusal("missing", ask.what)),
     };
     Ok(Begin::Run(Box::new(Started {
         execution_id,
         workflow_id,
         name,
+        environment: answer.environment,
         plan,
     })))
 }
 
+fn arguments<S: Scope>(
+    caller: &Caller<S>,
+    ask: &Ask,
+    execution_id: &str,
+) -> Result<Value, Problem> {
+    let mut execution = json!({
+        "id": execution_id, "org_id": caller.org_id(), "trace_id": caller.cx.trace.trace_id,
+        "mode": if ask.stream { "stream" } else { "sync" },
+        "inputs": ask.inputs, "started_us": caller.cx.started_us,
+        // Renewed every second while it runs; housekeeping fails the runs of instances that died.
+        "lease_us": LEASE_US,
+    });
+    if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
+        all.extend(target.clone());
+    }
+    Ok(json!({"execution": execution, "idempotency": idempotency(&caller.cx)?}))
+}
+
 /// A stored workflow whose inputs do not fit must not leave an execution behind.
-async fn or_abandon(
-    caller: &Caller<WorkflowsRun>,
+async fn or_abandon<S: Scope>(
+    caller: &Caller<S>,
     execution_id: &str,
     made: Result<Plan, Problem>,
 ) -> Result<Plan, Problem> {
@@ -126,9 +149,10 @@ fn replay(execution: Stored) -> Result<Begin, Problem> {
     Ok(Begin::Replay(Box::new(execution.result())))
 }
 
-fn refusal(outcome: &str) -> Problem {
+fn refusal(outcome: &str, what: &str) -> Problem {
     match outcome {
-        "missing" => Problem::not_found("there is no such workflow, or not that version of it"),
+        "missing" => Problem::not_found(format!("there is no such {what}")),
+        "paused" => Problem::conflict("the deployment is paused; it runs again once it is resumed"),
         "key_reused" => {
             Problem::key_reused("this Idempotency-Key was used for a request with other content")
         }

@@ -1,15 +1,14 @@
 //! A run as server-sent events: what the runner reports, then `run_finished` once everything is committed.
 
-use crate::WorkflowsRun;
 use crate::commit::commit;
+use crate::drive::{Limit, drive};
 use crate::model::RunResult;
-use crate::run::{Limit, drive};
 use crate::start::Started;
 use bytes::Bytes;
 use futures::channel::mpsc::{Sender, channel};
 use futures::lock::Mutex;
 use futures::{SinkExt, StreamExt, stream};
-use nodeai_app::Caller;
+use nodeai_app::{Caller, Scope};
 use nodeai_http::Problem;
 use nodeai_http::reply::{Response, event_stream, sse_event};
 use nodeai_runner::{Closed, Live, Sink};
@@ -19,7 +18,7 @@ use std::cell::Cell;
 const WAITING: usize = 16;
 
 /// Answers with a stream and runs on behind it.
-pub fn open(caller: Caller<WorkflowsRun>, started: Started) -> Response {
+pub fn open<S: Scope>(caller: Caller<S>, started: Started) -> Response {
     caller.cx.own_trace.set(true);
     let (sender, receiver) = channel(WAITING);
     let env = caller.cx.env().clone();
@@ -34,7 +33,7 @@ pub fn open(caller: Caller<WorkflowsRun>, started: Started) -> Response {
     event_stream(receiver.boxed())
 }
 
-fn with_trace(mut problem: Problem, caller: &Caller<WorkflowsRun>) -> Problem {
+fn with_trace<S: Scope>(mut problem: Problem, caller: &Caller<S>) -> Problem {
     problem.trace_id = Some(caller.cx.trace.trace_id.to_string());
     problem
 }

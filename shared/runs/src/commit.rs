@@ -1,9 +1,8 @@
 //! Committing a run: state, log, trace, spans and usage in one transaction, before the answer.
 
-use crate::WorkflowsRun;
 use crate::model::{RunResult, Usage};
 use crate::start::Started;
-use nodeai_app::{Caller, clock, errors::log, errors::store_problem, spans};
+use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans};
 use nodeai_http::Problem;
 use nodeai_runner::Finished;
 use nodeai_telemetry::Status;
@@ -13,8 +12,8 @@ use serde_json::{Value, json};
 const BACKOFF_MS: [u64; 6] = [100, 300, 900, 1_500, 2_500, 4_000];
 
 /// Commits and gives the answer. Errors: 503 when the store stays away; the spans are then in the log.
-pub async fn commit(
-    caller: &Caller<WorkflowsRun>,
+pub async fn commit<S: Scope>(
+    caller: &Caller<S>,
     started: &Started,
     finished: Finished,
 ) -> Result<RunResult, Problem> {
@@ -48,7 +47,7 @@ pub async fn commit(
     }
 }
 
-fn result(caller: &Caller<WorkflowsRun>, started: &Started, finished: Finished) -> RunResult {
+fn result<S: Scope>(caller: &Caller<S>, started: &Started, finished: Finished) -> RunResult {
     let usage = finished.usage;
     RunResult {
         execution_id: started.execution_id.clone(),
@@ -64,7 +63,7 @@ fn result(caller: &Caller<WorkflowsRun>, started: &Started, finished: Finished) 
     }
 }
 
-fn arguments(caller: &Caller<WorkflowsRun>, started: &Started, finished: &Finished) -> Value {
+fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finished) -> Value {
     let usage = &finished.usage;
     let duration_us = finished.finished_us - finished.started_us;
     let ok = finished.error.is_none();

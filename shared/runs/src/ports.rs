@@ -74,6 +74,8 @@ pub struct Secrets {
     pub session: Rc<Session>,
     /// The run.
     pub execution_id: String,
+    /// The environment whose secrets come first; none for those of all environments alone.
+    pub environment: Option<String>,
 }
 
 /// Secret names that an operator may provide by variable to every workflow here.
@@ -110,7 +112,7 @@ impl Secrets {
         names: &[String],
     ) -> Result<BTreeMap<String, Secret>, SecretError> {
         let args = json!({"org_id": self.session.org_id(), "names": names, "purpose": "run",
-            "execution_id": self.execution_id, "node_id": node});
+            "execution_id": self.execution_id, "node_id": node, "environment": self.environment});
         let opened: Result<Vec<OpenedSecret>, _> = self.session.call("secrets_open", &args).await;
         let opened = opened.map_err(|error| SecretError {
             retryable: matches!(error, nodeai_store::Error::Unavailable(_)),

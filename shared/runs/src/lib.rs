@@ -1,0 +1,19 @@
+//! Runs as areas make them: whoever calls says what is to run, and gets the answer or the stream.
+//!
+//! - [`run`] is the whole of it: [`start`] → drive → commit → [`Reply`].
+//! - [`Ask`] says what to run and which SQL function starts it.
+//! - [`plan`] compiles a definition and checks its inputs.
+//! - [`model`] is a run as the API shows it.
+
+mod commit;
+mod drive;
+pub mod model;
+pub mod plan;
+mod ports;
+mod reply;
+pub mod start;
+mod stream;
+
+pub use plan::plan;
+pub use reply::{Reply, run};
+pub use start::Ask;
