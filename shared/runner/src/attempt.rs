@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::secrets::{self, Held};
 use crate::{
-    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, SecretError, SecretPort, Sink,
+    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError, SecretPort, Sink,
     TransportError, UrlGuard,
 };
 
@@ -255,13 +255,53 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         which.held.check(url)
     }
 
+    /// Sends the request. A connection's token that the server does not take (401) may have been revoked before its
+    /// time: it is refreshed once, and the request, which the server has not taken either, sent again.
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let Some(connection) = &call.connection else {
+            return self.follow(which, call, None).await;
+        };
+        let token = self.token_of(which, connection, None).await?;
+        let reply = self.follow(which, call, Some(&token)).await?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        match self.token_of(which, connection, Some(&token.value)).await {
+            Ok(fresh) => self.follow(which, call, Some(&fresh)).await,
+            Err(_) => Ok(reply),
+        }
+    }
+
+    async fn token_of(
+        &self,
+        which: &Which,
+        connection: &str,
+        refused: Option<&str>,
+    ) -> Result<Secret, NodeError> {
+        let secrets = self.ports.secrets;
+        let token = secrets.access_token(&which.node, connection, refused).await;
+        let token = token.map_err(|error| {
+            NodeError::new("connection_unusable", error.message, error.retryable)
+        })?;
+        self.redactor.borrow_mut().add(&token.value);
+        Ok(token)
+    }
+
+    async fn follow(
+        &self,
+        which: &Which,
+        call: &HttpCall,
+        token: Option<&Secret>,
+    ) -> Result<HttpReply, NodeError> {
         let mut hop = Hop {
             method: call.method.clone(),
             url: call.url.clone(),
             headers: call.headers.clone(),
             body: Bytes::from(call.body.clone()),
         };
+        if let Some(token) = token {
+            hop.authorize(token)?;
+        }
         for _ in 0..=MOST_REDIRECTS {
             self.check_url(which, &hop.url)?;
             let sent = self.ports.http.send(hop.request()?, which.timeout_ms).await;
@@ -298,6 +338,26 @@ struct Hop {
 }
 
 impl Hop {
+    /// Adds a connection's token, which goes to its provider's hosts only. A redirect to another origin drops it.
+    fn authorize(&mut self, token: &Secret) -> Result<(), NodeError> {
+        if !token.may_go_to(&self.url) {
+            let host = self.url.host_str().unwrap_or("");
+            return Err(NodeError::new(
+                "connection_host_refused",
+                format!("the connection's provider does not list {host} among its hosts"),
+                false,
+            ));
+        }
+        let value = http::HeaderValue::from_str(&format!("Bearer {}", token.value));
+        let mut value = value.map_err(|_| {
+            let message = "the access token cannot be sent as a header field";
+            NodeError::new("connection_unusable", message, false)
+        })?;
+        value.set_sensitive(true);
+        self.headers.insert(header::AUTHORIZATION, value);
+        Ok(())
+    }
+
     fn request(&self) -> Result<http::Request<Bytes>, NodeError> {
         let mut url = self.url.clone();
         url.set_fragment(None);

@@ -91,6 +91,24 @@ pub trait SecretPort {
         node: &str,
         names: &[String],
     ) -> Result<BTreeMap<String, Secret>, SecretError>;
+
+    /// A fresh access token of a connected account for a node. `refused` is one that the account's provider has just
+    /// not taken; it is not given again.
+    ///
+    /// # Errors
+    /// There is no such connection, its grant has ended, or its provider cannot be reached.
+    async fn access_token(
+        &self,
+        node: &str,
+        connection: &str,
+        refused: Option<&str>,
+    ) -> Result<Secret, SecretError> {
+        let _ = (node, refused);
+        Err(SecretError {
+            message: format!("there is no connection {connection}"),
+            retryable: false,
+        })
+    }
 }
 
 /// Nobody listens any more.

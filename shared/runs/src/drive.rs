@@ -27,7 +27,7 @@ pub async fn drive<S: Scope, L: Sink>(
 ) -> Finished {
     let options = Options {
         timeout_ms: timeout_ms(caller, limit).await,
-        guard: guard(caller).await,
+        guard: UrlGuard::configured(&**caller.cx.env()).await,
         ..Options::default()
     };
     let begin = Start {
@@ -59,16 +59,6 @@ async fn timeout_ms<S: Scope>(caller: &Caller<S>, limit: Limit) -> u64 {
     };
     let set = caller.cx.env().get(variable).await;
     set.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-async fn guard<S: Scope>(caller: &Caller<S>) -> UrlGuard {
-    let allowed = caller
-        .cx
-        .env()
-        .get("nodeai_allow_private_hosts")
-        .await
-        .unwrap_or_default();
-    UrlGuard::allowing(allowed.split(',').map(str::to_owned))
 }
 
 /// Resolves when somebody has asked for the run's end: looks once a second, which is also the run's sign of life.

@@ -7,6 +7,7 @@ use nodeai_app::errors::store_problem;
 use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{App, Cx, clock};
 use nodeai_edge::http_client;
+use nodeai_oauth::Connections;
 use nodeai_ports::SendError;
 use nodeai_runner::{
     Body, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
@@ -101,6 +102,29 @@ impl SecretPort for Secrets {
             }
         }
         Ok(found)
+    }
+
+    async fn access_token(
+        &self,
+        node: &str,
+        connection: &str,
+        refused: Option<&str>,
+    ) -> Result<Secret, SecretError> {
+        let connections = Connections {
+            cx: self.cx.clone(),
+            session: self.session.clone(),
+            execution_id: Some(self.execution_id.clone()),
+            environment: self.environment.clone(),
+        };
+        let token = connections.token(connection, node, refused).await;
+        let token = token.map_err(|fault| SecretError {
+            retryable: fault.may_pass(),
+            message: fault.to_string(),
+        })?;
+        Ok(Secret {
+            value: token.value,
+            hosts: Some(token.hosts),
+        })
     }
 }
 

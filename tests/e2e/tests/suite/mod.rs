@@ -14,6 +14,7 @@ mod library;
 mod management;
 mod matrix;
 mod nodes;
+mod oauth;
 mod profiles;
 mod runs;
 mod secrets;
