@@ -54,7 +54,7 @@ pub async fn handle(
         )
         .answer(202, &[("location", &location)], &json!({}));
     let answer = caller.write(command).await?;
-    go_on(caller, id);
+    go_on(caller, id, &answer);
     Ok(Reply::from(answer))
 }
 

@@ -15,6 +15,6 @@ pub async fn handle(caller: Caller<Export>) -> Result<Reply<Job, 202>, Problem> 
         .audit("profile.export_requested", json!({}))
         .answer(202, &[("location", &location)], &json!({}));
     let answer = caller.write(command).await?;
-    go_on(caller, id);
+    go_on(caller, id, &answer);
     Ok(Reply::from(answer))
 }

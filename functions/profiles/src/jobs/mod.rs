@@ -9,7 +9,7 @@ pub mod get;
 pub mod list;
 
 use nodeai_app::{Caller, Scope};
-use nodeai_http::Problem;
+use nodeai_http::{Problem, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -115,8 +115,11 @@ async fn advance<S: Scope>(caller: &Caller<S>, id: &str, budget_us: i64) -> Resu
     }
 }
 
-/// Goes on with the job `id` after the answer. What is left then is done by whoever asks for it, or by housekeeping.
-fn go_on<S: Scope>(caller: Caller<S>, id: String) {
+/// Goes on with the new job `id` after its `answer`. What is left then is done by whoever asks for it, or by housekeeping.
+fn go_on<S: Scope>(caller: Caller<S>, id: String, answer: &Response) {
+    if answer.headers().contains_key("idempotency-replayed") {
+        return; // that answer is about the job of the first request
+    }
     let env = caller.cx.env().clone();
     env.spawn(Box::pin(async move {
         // The request's own connection may be in use for its span.
