@@ -44,6 +44,9 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// The vault.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Says what is missing on this machine and how to mend it.
     Doctor(DatabaseArgs),
     /// Spans that did not reach the database.
@@ -180,6 +183,21 @@ pub struct KeyArgs {
     /// Whose it is; the local user's when not said.
     #[arg(long, value_name = "UUID")]
     pub user: Option<uuid::Uuid>,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+}
+
+/// What can be done with the vault.
+#[derive(Debug, Subcommand)]
+pub enum SecretsCommand {
+    /// Wraps every data key with the newest of the master keys; then the older ones may go.
+    Rotate(RotateArgs),
+}
+
+/// Flags of `secrets rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
     /// The database.
     #[command(flatten)]
     pub database: DatabaseArgs,

@@ -5,12 +5,13 @@ mod key;
 mod migrate;
 mod owner;
 mod ready;
+mod secrets;
 mod spans;
 mod up;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, KeyCommand, SpansCommand};
+use crate::cli::{Cli, Command, KeyCommand, SecretsCommand, SpansCommand};
 
 /// Runs what the command line says.
 ///
@@ -24,6 +25,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Build) => build::run(dir).await,
         Some(Command::Migrate(args)) => migrate::run(dir, &args).await,
         Some(Command::Key(KeyCommand::Create(args))) => key::run(dir, &args).await,
+        Some(Command::Secrets(SecretsCommand::Rotate(args))) => secrets::rotate(dir, &args).await,
         Some(Command::Doctor(args)) => doctor::run(dir, &args).await,
         Some(Command::Spans(SpansCommand::Replay(args))) => spans::run(dir, &args).await,
     }

@@ -3,6 +3,7 @@
 use crate::KeysWrite;
 use crate::model::{NewKey, SHOWN, api_keys};
 use crate::rules;
+use nodeai_app::inputs::check_expiry;
 use nodeai_app::{Caller, Created, Op, Valid, Write, clock};
 use nodeai_auth::api_key::{ApiKey, Mode};
 use nodeai_http::{Check, Checker, Problem};
@@ -59,9 +60,7 @@ impl Check for KeyInput {
         if let Some(networks) = &self.ip_allow {
             rules::check_networks(c, networks);
         }
-        if let Some(time) = &self.expires_at {
-            rules::check_expiry(c, time);
-        }
+        check_expiry(c, self.expires_at.as_deref());
         let rate = self
             .rate_per_minute
             .is_none_or(|n| (1..=60_000_000).contains(&n));

@@ -1,10 +1,8 @@
 //! What a key may be given: well-formed limits, and nothing that its maker does not have.
 
-use chrono::DateTime;
 use ipnet::IpNet;
-use nodeai_app::clock;
 use nodeai_auth::scope;
-use nodeai_http::{Checker, FieldError, Problem};
+use nodeai_http::{Checker, Problem};
 use nodeai_store::Principal;
 
 /// Most entries of a list.
@@ -67,24 +65,6 @@ pub fn network(text: &str) -> Option<String> {
         Err(_) => IpNet::from(text.parse::<std::net::IpAddr>().ok()?),
     };
     Some(net.trunc().to_string())
-}
-
-/// Checks that a time is one, and is still to come.
-pub fn check_expiry(c: &mut Checker, text: &str) {
-    let time = DateTime::parse_from_rfc3339(text).map(|t| t.timestamp_micros());
-    match time {
-        Err(_) => c.report(FieldError::body(
-            "/expires_at",
-            "format",
-            "must be a time in RFC 3339",
-        )),
-        Ok(at) => c.require(
-            at > clock::now_us(),
-            "/expires_at",
-            "past",
-            "must be in the future",
-        ),
-    }
 }
 
 /// Refuses scopes and workflows that the maker does not have. Errors: 403.

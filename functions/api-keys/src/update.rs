@@ -3,6 +3,7 @@
 use crate::KeysWrite;
 use crate::model::{Key, SHOWN, api_keys};
 use crate::rules;
+use nodeai_app::inputs::check_expiry;
 use nodeai_app::{Caller, IfMatch, Op, PathId, Reply, Valid, Write};
 use nodeai_http::input::present;
 use nodeai_http::{Check, Checker, Problem};
@@ -57,9 +58,7 @@ impl Check for KeyPatch {
         if let Some(Some(networks)) = &self.ip_allow {
             rules::check_networks(c, networks);
         }
-        if let Some(Some(time)) = &self.expires_at {
-            rules::check_expiry(c, time);
-        }
+        check_expiry(c, self.expires_at.as_ref().and_then(Option::as_deref));
     }
 }
 

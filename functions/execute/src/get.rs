@@ -19,6 +19,12 @@ pub struct Execution {
     pub workflow_version: Option<i64>,
     /// The deployment that it came through.
     pub deployment_id: Option<String>,
+    /// The deployment's own version then: what its history has under this number.
+    pub deployment_version: Option<i64>,
+    /// The deployment's environment then.
+    pub environment: Option<String>,
+    /// `vars` as the run had them: the document's under the deployment's. No secrets are among them.
+    pub variables: Option<Value>,
     /// Its trace.
     pub trace_id: String,
     /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
@@ -53,6 +59,9 @@ impl From<Stored> for Execution {
             workflow_id: stored.workflow_id,
             workflow_version: stored.workflow_version,
             deployment_id: stored.deployment_id,
+            deployment_version: stored.deployment_version,
+            environment: stored.environment,
+            variables: stored.variables,
             trace_id: stored.trace_id,
             status: stored.status,
             mode: stored.mode,

@@ -14,6 +14,9 @@ const COLUMNS: &[Column] = &[
     col::id,
     col::workflow_id,
     col::workflow_version,
+    col::deployment_id,
+    col::deployment_version,
+    col::environment,
     col::trace_id,
     col::status,
     col::mode,
@@ -35,6 +38,8 @@ pub struct ListQuery {
     cursor: Option<String>,
     /// Only runs of this workflow (UUID).
     workflow_id: Option<String>,
+    /// Only runs that came through this deployment (UUID).
+    deployment_id: Option<String>,
     /// Only runs in this state.
     status: Option<State>,
 }
@@ -62,6 +67,9 @@ struct Row {
     id: String,
     workflow_id: Option<String>,
     workflow_version: Option<i64>,
+    deployment_id: Option<String>,
+    deployment_version: Option<i64>,
+    environment: Option<String>,
     trace_id: String,
     status: String,
     mode: String,
@@ -82,6 +90,12 @@ pub struct ExecutionBrief {
     workflow_id: Option<String>,
     /// The workflow's version that ran.
     workflow_version: Option<i64>,
+    /// The deployment that it came through.
+    deployment_id: Option<String>,
+    /// The deployment's own version then.
+    deployment_version: Option<i64>,
+    /// The deployment's environment then.
+    environment: Option<String>,
     /// Its trace.
     trace_id: String,
     /// State.
@@ -104,6 +118,9 @@ impl From<Row> for ExecutionBrief {
             execution_id: row.id,
             workflow_id: row.workflow_id,
             workflow_version: row.workflow_version,
+            deployment_id: row.deployment_id,
+            deployment_version: row.deployment_version,
+            environment: row.environment,
             trace_id: row.trace_id,
             status: row.status,
             mode: row.mode,
@@ -127,6 +144,7 @@ pub async fn handle(
         .map(|s| Filter::Eq(col::status, format!("{s:?}").to_lowercase()));
     let select = Select::from(col::TABLE, COLUMNS)
         .filter_if(uuid_filter(col::workflow_id, query.workflow_id)?)
+        .filter_if(uuid_filter(col::deployment_id, query.deployment_id)?)
         .filter_if(status)
         .newest(col::id, after.map(|k| k.id), limit + 1);
     let rows: Vec<Row> = caller.select(select).await?;

@@ -2,6 +2,7 @@
 
 mod email;
 mod invitations;
+mod jobs;
 mod me;
 mod members;
 mod organizations;
@@ -10,6 +11,10 @@ mod settings;
 nodeai_app::scope! {
     /// One's own profile, settings and memberships, whatever the role.
     Own = "profiles:own";
+    /// Take everything that is one's own away in an archive.
+    Export = "profiles:export";
+    /// Delete one's own account.
+    Delete = "profiles:delete";
     /// Read members and invitations.
     ProfilesRead = "profiles:read";
     /// Change members and invitations.
@@ -31,6 +36,36 @@ pub fn routes() -> nodeai_app::Routes {
             "/me/settings",
             "Change single settings; null removes one",
             settings::update,
+        )
+        .post(
+            "/me/export",
+            "Export everything that is one's own",
+            jobs::export::handle,
+        )
+        .post(
+            "/me/deletion",
+            "Delete one's own account",
+            jobs::deletion::handle,
+        )
+        .get(
+            "/me/jobs",
+            "One's exports and deletions",
+            jobs::list::handle,
+        )
+        .get(
+            "/me/jobs/{id}",
+            "One job with its progress",
+            jobs::get::handle,
+        )
+        .get(
+            "/me/jobs/{id}/archive",
+            "The archive of an export",
+            jobs::archive::handle,
+        )
+        .post(
+            "/me/jobs/{id}/cancel",
+            "Take a job back",
+            jobs::cancel::handle,
         )
         .get(
             "/settings-schema",

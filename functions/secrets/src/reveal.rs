@@ -3,12 +3,12 @@
 use crate::SecretsReveal;
 use http::header;
 use nodeai_app::vault::OpenedSecret;
-use nodeai_app::{Caller, Command, PathId, Valid};
+use nodeai_app::{Caller, PathId, Valid};
 use nodeai_http::reply::Json;
 use nodeai_http::{Check, Checker, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to show, and why.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,7 +52,9 @@ pub async fn handle(
     let value = match opened.value(&caller.cx) {
         Ok(value) => value,
         Err(problem) => {
-            note_tampering(&caller, &id).await?;
+            // What does not open is an attack or a wrong key: both belong into the audit log.
+            let note = opened.tampering(&caller.cx.trace.trace_id.to_string());
+            caller.call::<Value>("tampering_note", &note).await?;
             return Err(problem);
         }
     };
@@ -62,10 +64,4 @@ pub async fn handle(
         value,
     };
     Ok(Json::ok(body).header(header::CACHE_CONTROL, "no-store"))
-}
-
-/// What does not open is an attack or a wrong key: both belong into the audit log.
-async fn note_tampering(caller: &Caller<SecretsReveal>, id: &str) -> Result<(), Problem> {
-    let note = Command::named("note", "secret", id, json!({})).audit("secret.tampered", json!({}));
-    caller.write(note).await.map(|_| ())
 }

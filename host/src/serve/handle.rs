@@ -32,6 +32,37 @@ pub async fn handle(app: &App, client: &HeaderValue, request: Request<Incoming>)
     if request.uri().path() == "/.well-known/spin/health" {
         return Response::new(Body::full("OK".to_owned()));
     }
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    if chunked && request.headers().contains_key(header::CONTENT_LENGTH) {
+        let detail = "a request has a Content-Length or a Transfer-Encoding, not both";
+        return closing(problem::answer(
+            StatusCode::BAD_REQUEST,
+            detail,
+            origin.trace(),
+        ));
+    }
+    let response = serve(app, client, request, origin).await;
+    match chunked {
+        true => closing(response),
+        false => response,
+    }
+}
+
+/// Ends the connection after this answer (RFC 9112, section 6.1). A proxy in front may see the end of a chunked body
+/// elsewhere, as the HTTP library drops a Content-Length that follows the Transfer-Encoding: whatever comes behind the body
+/// on this connection must not be served as a request.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+async fn serve(
+    app: &App,
+    client: &HeaderValue,
+    request: Request<Incoming>,
+    origin: Origin,
+) -> Response<Body> {
     let Some(found) = app.router.find(origin.uri.path()) else {
         return problem::answer(
             StatusCode::NOT_FOUND,

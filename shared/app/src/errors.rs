@@ -77,6 +77,10 @@ pub fn refusal_problem(refusal: &Refusal, scope: &str) -> Problem {
                 .violated(policy)
                 .retry_after(wait_ms.div_ceil(1000).max(1))
         }
+        Outcome::AccountClosing => Problem::forbidden("this account is being deleted"),
+        Outcome::AccountDeleted => {
+            Problem::unauthenticated("the account of this credential was deleted")
+        }
         Outcome::UnknownKey | Outcome::Ok => {
             Problem::unauthenticated("the credential is not known here")
         }

@@ -1,8 +1,9 @@
 //! Inputs as arguments: body, query, path id, preconditions.
 
+use crate::clock;
 use crate::cx::Cx;
 use nodeai_http::openapi::Describe;
-use nodeai_http::{Check, FieldError, FromCx, Problem, etag, input};
+use nodeai_http::{Check, Checker, FieldError, FromCx, Problem, etag, input};
 use nodeai_store::{Column, Filter};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,17 @@ impl FromCx<Cx> for PathId {
     fn describe(op: &mut Describe) {
         op.problem("404", "There is nothing with that id here");
     }
+}
+
+/// Reports the body's `expires_at` unless it is absent or a time in RFC 3339 that is still to come.
+pub fn check_expiry(c: &mut Checker, expires_at: Option<&str>) {
+    let at = expires_at.map(clock::parse_rfc3339);
+    let (code, detail) = match at {
+        Some(None) => ("format", "must be a time in RFC 3339"),
+        Some(Some(us)) if us <= clock::now_us() => ("past", "must be in the future"),
+        _ => return,
+    };
+    c.report(FieldError::body("/expires_at", code, detail));
 }
 
 /// Whether `text` is a UUID.

@@ -81,6 +81,12 @@ pub struct OpenedSecret {
 }
 
 impl OpenedSecret {
+    /// What the store is told about a version that does not open (`tampering_note`): an attack, or a wrong key.
+    pub fn tampering(&self, request_id: &str) -> serde_json::Value {
+        serde_json::json!({"org_id": self.org_id, "action": "secret.tampered", "resource_type": "secret",
+            "resource_id": self.secret_id, "request_id": request_id})
+    }
+
     /// The value as text. Errors: see [`open`]; 409 when it is not text.
     pub fn value(&self, cx: &Cx) -> Result<String, Problem> {
         let place = secret_place(&self.org_id, &self.secret_id, &self.version_id);

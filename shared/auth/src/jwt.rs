@@ -77,12 +77,25 @@ fn verify(
         Some(audience) => rules.set_audience(&[audience]),
         None => rules.validate_aud = false,
     }
-    decode::<Value>(token, key, &rules)
+    let claims = decode::<Value>(token, key, &rules)
         .map(|data| data.claims)
         .map_err(|error| match error.kind() {
             ErrorKind::ExpiredSignature => Rejected::Expired,
             _ => Rejected::BadToken,
-        })
+        })?;
+    match issued_by_now(&claims) {
+        true => Ok(claims),
+        false => Err(Rejected::BadToken),
+    }
+}
+
+/// Whether the token's `iat`, when it has one, is a time that has come: an issuer does not sign in advance.
+fn issued_by_now(claims: &Value) -> bool {
+    let now = jsonwebtoken::get_current_timestamp() + LEEWAY_S;
+    match claims.get("iat") {
+        None => true,
+        Some(iat) => iat.as_f64().is_some_and(|at| at <= now as f64),
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +139,8 @@ mod tests {
             ("aud", json!("anon"), Rejected::BadToken),
             ("exp", json!(now() - 60), Rejected::Expired),
             ("nbf", json!(now() + 60), Rejected::BadToken),
+            ("iat", json!(now() + 60), Rejected::BadToken),
+            ("iat", json!("yesterday"), Rejected::BadToken),
             ("exp", Value::Null, Rejected::BadToken),
             ("sub", Value::Null, Rejected::BadToken),
         ];
@@ -140,6 +155,20 @@ mod tests {
         }
         let wrong_key = verify_with_secret(&hs256(&claims()), "other", &expect());
         assert_eq!(wrong_key, Err(Rejected::BadToken));
+    }
+
+    #[test]
+    fn a_token_may_say_when_it_was_issued() {
+        // RFC 7519, section 4.1.6: a NumericDate, which may have a fraction; clocks differ by seconds.
+        for iat in [
+            json!(now() - 60),
+            json!(now() as f64 - 0.5),
+            json!(now() + 5),
+        ] {
+            let mut claims = claims();
+            claims["iat"] = iat;
+            assert!(verify_with_secret(&hs256(&claims), "secret", &expect()).is_ok());
+        }
     }
 
     #[test]

@@ -76,6 +76,12 @@ pub struct Stored {
     pub workflow_version: Option<i64>,
     #[serde(default)]
     pub deployment_id: Option<String>,
+    #[serde(default)]
+    pub deployment_version: Option<i64>,
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub variables: Option<Value>,
     pub trace_id: String,
     pub status: String,
     pub mode: String,

@@ -7,13 +7,14 @@ use nodeai_app::errors::store_problem;
 use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{App, Cx, clock};
 use nodeai_edge::http_client;
+use nodeai_http::Problem;
 use nodeai_oauth::Connections;
 use nodeai_ports::SendError;
 use nodeai_runner::{
     Body, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
 };
 use nodeai_store::Session;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -142,14 +143,29 @@ impl Secrets {
             retryable: matches!(error, nodeai_store::Error::Unavailable(_)),
             message: store_problem(error).detail.unwrap_or_default(),
         })?;
-        let values = opened.into_iter().map(|secret| {
-            let value = secret.value(&self.cx).map_err(|problem| SecretError {
-                message: problem.detail.unwrap_or_default(),
-                retryable: false,
-            })?;
-            let hosts = secret.hosts;
-            Ok((secret.name, Secret { value, hosts }))
-        });
-        values.collect()
+        let mut values = BTreeMap::new();
+        for secret in opened {
+            match secret.value(&self.cx) {
+                Ok(value) => {
+                    let hosts = secret.hosts;
+                    values.insert(secret.name, Secret { value, hosts });
+                }
+                Err(problem) => return Err(self.not_opened(&secret, problem).await),
+            }
+        }
+        Ok(values)
+    }
+
+    /// What does not open is an attack or a wrong key; either way the audit log hears of it.
+    async fn not_opened(&self, secret: &OpenedSecret, problem: Problem) -> SecretError {
+        let note = secret.tampering(&self.cx.trace.trace_id.to_string());
+        let noted: Result<Value, _> = self.session.call("tampering_note", &note).await;
+        if let Err(error) = noted {
+            store_problem(error);
+        }
+        SecretError {
+            message: problem.detail.unwrap_or_default(),
+            retryable: false,
+        }
     }
 }

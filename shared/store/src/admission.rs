@@ -61,6 +61,10 @@ pub enum Outcome {
     RateLimited,
     /// The caller is not a member of the organisation that it chose.
     NotAMember,
+    /// The caller's account is being deleted.
+    AccountClosing,
+    /// The caller's account was deleted after the credential was issued.
+    AccountDeleted,
 }
 
 /// One policy of the rate limit.

@@ -161,6 +161,17 @@ impl App {
         Some(Tenant::new(&self.url, user_id, token))
     }
 
+    /// The issuer's public key as whoever mistakes it for a shared secret may have it: its JWK and a coordinate of it.
+    pub fn public_key_texts(&self) -> Vec<String> {
+        let jwk = self.issuer_key.as_ref().map(IssuerKey::jwk);
+        let x = jwk.as_ref().and_then(|jwk| jwk["x"].as_str());
+        let x = x.map(str::to_owned);
+        jwk.map(|jwk| jwk.to_string())
+            .into_iter()
+            .chain(x)
+            .collect()
+    }
+
     /// A user's own organisation; `None` as in [`App::owner`], or before its first request.
     pub fn organization_of(&self, tenant: &Tenant) -> Option<String> {
         let user = &tenant.user_id;

@@ -1,7 +1,12 @@
 //! Supabase's surface for tests: an independent PostgREST-compatible server under `/rest/v1`, which wants the project's
 //! `apikey` as Supabase's gateway does, and the token issuer's key set under `/auth/v1`.
 //!
+//! PostgREST has PostgreSQL write the JSON; the server here writes times itself, with six decimals always. The gateway puts
+//! them right.
+//!
 //! `postgrest-standin LISTEN DATABASE_URL JWT_SECRET APIKEYS [JWKS_FILE]`, JWT_SECRET being a secret or a JWKS, where APIKEYS are the accepted keys, comma-separated.
+
+mod times;
 
 use anyhow::{Context, Result};
 use axum::extract::{Request, State};
@@ -52,7 +57,9 @@ async fn serve(listen: &str, keys: Vec<String>, jwks: String) -> Result<()> {
         .await?
         .router;
     let keys = Arc::new(keys);
-    let guarded = rest.layer(middleware::from_fn_with_state(keys, require_apikey));
+    let guarded = rest
+        .layer(middleware::from_fn(times::as_postgres_writes_them))
+        .layer(middleware::from_fn_with_state(keys, require_apikey));
     let key_set = move || {
         let jwks = jwks.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], jwks) }

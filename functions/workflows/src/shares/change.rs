@@ -1,8 +1,9 @@
 //! `PATCH /api/v1/workflows/{id}/shares/{share_id}`
 
-use super::{Role, Share, check_end, write};
+use super::{Role, Share, write};
 use crate::WorkflowsWrite;
 use crate::path::ShareId;
+use nodeai_app::inputs::check_expiry;
 use nodeai_app::{Caller, IfMatch, PathId, Reply, Valid};
 use nodeai_http::input::present;
 use nodeai_http::{Check, Checker, Problem};
@@ -28,7 +29,7 @@ pub struct SharePatch {
 
 impl Check for SharePatch {
     fn check(&self, c: &mut Checker) {
-        check_end(c, self.expires_at.as_ref().and_then(Option::as_deref));
+        check_expiry(c, self.expires_at.as_ref().and_then(Option::as_deref));
     }
 }
 

@@ -1,7 +1,8 @@
 //! `POST /api/v1/workflows/{id}/shares`
 
-use super::{Role, Share, check_end, write};
+use super::{Role, Share, write};
 use crate::WorkflowsWrite;
+use nodeai_app::inputs::check_expiry;
 use nodeai_app::{Caller, Created, PathId, Valid, clock};
 use nodeai_auth::link_token::LinkToken;
 use nodeai_http::{Check, Checker, Problem};
@@ -42,7 +43,7 @@ impl Check for ShareInput {
         }
         let fits = !self.link || self.role == Role::Viewer;
         c.require(fits, "/role", "invalid", "a link is for viewers");
-        check_end(c, self.expires_at.as_deref());
+        check_expiry(c, self.expires_at.as_deref());
     }
 }
 

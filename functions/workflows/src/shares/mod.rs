@@ -8,8 +8,7 @@ pub mod received;
 pub mod remove;
 
 use crate::save::names;
-use nodeai_app::{Command, clock};
-use nodeai_http::Checker;
+use nodeai_app::Command;
 use nodeai_store::Column;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,18 +64,6 @@ pub enum Role {
     Viewer,
     /// Save new versions of it too. Not for links.
     Editor,
-}
-
-/// Reports an end that is no time, or is over.
-fn check_end(c: &mut Checker, end: Option<&str>) {
-    let Some(end) = end else { return };
-    let holds = clock::parse_rfc3339(end).is_some_and(|us| us > clock::now_us());
-    c.require(
-        holds,
-        "/expires_at",
-        "invalid",
-        "must be a time in the future, RFC 3339",
-    );
 }
 
 /// A write of the share `id` of a workflow; `args` has op, row and what else the write takes.

@@ -145,3 +145,81 @@ fn rotate_and_kill(mortal: &Arc<Mortal>, me: &Tenant, url: &str) {
         }
     }
 }
+
+/// `nodeai secrets rotate` with these keys: whether it ended well, and what it said.
+fn rotate(url: &str, keys: &str) -> (bool, String) {
+    let output = std::process::Command::new(e2e::process::binary("nodeai"))
+        .current_dir(e2e::process::root())
+        .args(["secrets", "rotate", "--quiet", "--database-url", url])
+        .env("SPIN_VARIABLE_NODEAI_MASTER_KEYS", keys)
+        .output()
+        .expect("nodeai runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_operator_rotates_for_all_organisations() {
+    let (_, _, url) = fresh_database();
+    let (old, new) = (key(1, "11"), key(2, "22"));
+    let mortal = Arc::new(Mortal::new(&url, &old));
+    mortal.start();
+    let mut values = Vec::new();
+    for me in [mortal.tenant(), mortal.tenant()] {
+        for n in 0..40 {
+            let body = json!({"name": format!("S_{n}"), "value": format!("{} {n}", me.user_id)});
+            let made = me.post("/api/v1/secrets", &body);
+            assert_status(&made, 201);
+            values.push((
+                me.clone(),
+                made.json["id"].as_str().unwrap().to_owned(),
+                body["value"].clone(),
+            ));
+        }
+    }
+    // Without the old key nothing can be done, and it says so and changes nothing.
+    let (well, said) = rotate(&url, &new);
+    assert!(
+        !well && said.contains("80 data keys could not be re-wrapped"),
+        "{said}"
+    );
+    assert!(said.contains("version 1 is not configured"), "{said}");
+    let (well, said) = rotate(&url, "2:abc");
+    assert!(!well && said.contains("64 hex digits"), "{said}");
+    // One that was tampered with is named; all others are done.
+    database::execute(
+        &url,
+        "UPDATE public.secret_versions SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1)
+         WHERE id = (SELECT min(id::text)::uuid FROM public.secret_versions)",
+    );
+    let both = format!("{new},{old}");
+    let (well, said) = rotate(&url, &both);
+    assert!(
+        !well && said.contains("1 data keys could not be re-wrapped"),
+        "{said}"
+    );
+    database::execute(
+        &url,
+        "UPDATE public.secret_versions SET wrapped_key = set_byte(wrapped_key, 20, get_byte(wrapped_key, 20) # 1)
+         WHERE key_version = 1",
+    );
+    let (well, said) = rotate(&url, &both);
+    assert!(
+        well && said.contains("1 data keys re-wrapped, 0 to go"),
+        "{said}"
+    );
+    let (well, said) = rotate(&url, &both);
+    assert!(
+        well && said.contains("every data key is wrapped by the master key of version 2"),
+        "{said}"
+    );
+    // The old key may go: the application opens everything with the new one alone.
+    mortal.kill();
+    mortal.set_master_keys(&new);
+    mortal.start();
+    for (me, id, value) in values {
+        assert_eq!(reveal(&mortal, &me, &id), value.as_str().unwrap());
+        let log = me.get("/api/v1/audit-logs?action=vault.master_rotated");
+        assert_eq!(log.json["data"][0]["details"]["by"], "operator");
+    }
+}

@@ -23,7 +23,7 @@ fn project() -> Project {
         "build",
         "--quiet",
         "--profile",
-        "wasm",
+        "wasm-quick",
         "--target",
         "wasm32-wasip2",
         "--target-dir",
@@ -36,7 +36,8 @@ fn project() -> Project {
         command.status().unwrap().success(),
         "the components do not build"
     );
-    Project::with_manifest(&read_manifest().replace("\"target/wasm32", "\"target/rls-only/wasm32"))
+    let built = "\"target/rls-only/wasm32-wasip2/wasm-quick/";
+    Project::with_manifest(&read_manifest().replace("\"target/wasm32-wasip2/wasm/", built))
 }
 
 #[test]

@@ -87,3 +87,59 @@ fn tokens_signed_with_the_issuers_key_get_in_and_unknown_keys_do_not() {
     let unknown = app().tenant_by_jwks(Some("another-key")).unwrap();
     assert_problem(&unknown.get("/api/v1/workflows"), 401, "unauthenticated");
 }
+
+#[test]
+fn tokens_of_the_wrong_time_or_maker_are_refused() {
+    let app = app();
+    let user = uuid::Uuid::now_v7().to_string();
+    let good = || {
+        json!({"sub": user, "aud": "authenticated", "role": "authenticated", "iat": now_s() - 5,
+            "exp": now_s() + 600, "email": "who@example.com"})
+    };
+    let mut cases = vec![
+        ("nbf", json!(now_s() + 300)),
+        ("iat", json!(now_s() + 300)),
+        ("iat", json!("now")),
+        ("aud", json!("anon")),
+        ("aud", json!(["somebody", "else"])),
+        ("sub", json!(null)),
+        ("exp", json!("never")),
+    ];
+    if crate::BACKEND == e2e::Backend::Supabase {
+        cases.push(("iss", json!("https://evil.example/auth/v1")));
+    }
+    for (claim, value) in cases {
+        let mut claims = good();
+        claims[claim] = value;
+        let token = app.sign(claims);
+        let reply = app.with_credential(&token).get("/api/v1/workflows");
+        assert_problem(&reply, 401, "unauthenticated");
+    }
+    assert_status(
+        &app.with_credential(&app.sign(good()))
+            .get("/api/v1/workflows"),
+        200,
+    );
+    // Signed by somebody else, and with the text of the issuer's public key as a shared secret (RFC 8725, section 2.1).
+    for secret in app
+        .public_key_texts()
+        .iter()
+        .map(String::as_str)
+        .chain(["", "secret"])
+    {
+        let token = e2e::token::sign(&good(), secret);
+        let reply = app.with_credential(&token).get("/api/v1/workflows");
+        assert_problem(&reply, 401, "unauthenticated");
+    }
+    // The signature of one token under another one's claims.
+    let (mine, theirs) = (app.sign(good()), app.sign(json!({"sub": "x"})));
+    let parts: Vec<&str> = mine.split('.').collect();
+    let forged = format!(
+        "{}.{}.{}",
+        parts[0],
+        parts[1],
+        theirs.rsplit('.').next().unwrap()
+    );
+    let reply = app.with_credential(&forged).get("/api/v1/workflows");
+    assert_problem(&reply, 401, "unauthenticated");
+}

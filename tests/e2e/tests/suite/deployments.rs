@@ -470,3 +470,43 @@ fn lists_are_filtered() {
     assert_eq!(found(&format!("workflow_id={one}")), ["a@dev", "a@prod"]);
     assert_eq!(found("slug=b"), ["b@prod"]);
 }
+
+#[test]
+fn a_run_says_what_it_ran_with() {
+    let me = app().tenant();
+    let mut definition = saying("{{ vars.greeting }} {{ vars.mark }}");
+    definition["vars"] = json!({"greeting": "Hi", "mark": "."});
+    let workflow = me.workflow("w", &definition);
+    let made = deploy(&me, &workflow, "kept", json!({"variables": {"mark": "!"}}));
+    let first = invoke(&me, "kept");
+    assert_eq!(said(&first), "Hi !");
+    let patch = json!({"variables": {"mark": "?"}});
+    assert_status(&me.patch(&path_of(&made), &patch), 200);
+    assert_eq!(said(&invoke(&me, "kept")), "Hi ?");
+    me.post(
+        "/api/v1/workflows/execute",
+        &json!({"workflow_id": workflow}),
+    );
+    let run = first.json["execution_id"].as_str().unwrap();
+    let run = me.get(&format!("/api/v1/workflows/execute/{run}")).json;
+    assert_eq!(run["variables"], json!({"greeting": "Hi", "mark": "!"}));
+    let kept = (
+        &run["deployment_id"],
+        &run["deployment_version"],
+        &run["environment"],
+    );
+    assert_eq!(kept, (&made["id"], &json!(1), &json!("prod")));
+    let id = made["id"].as_str().unwrap();
+    let list = me
+        .get(&format!("/api/v1/workflows/execute?deployment_id={id}"))
+        .json;
+    let versions: Vec<&Value> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["deployment_version"])
+        .collect();
+    assert_eq!(versions, [&json!(2), &json!(1)]);
+    let bad = me.get("/api/v1/workflows/execute?deployment_id=7");
+    assert_problem(&bad, 400, "invalid-input");
+}

@@ -4,11 +4,13 @@ use e2e::App;
 use e2e::app::Setup;
 use std::sync::OnceLock;
 
+mod account;
 mod api_keys;
 mod bad_input;
 mod credentials;
 mod deployments;
 mod documents;
+mod hostile;
 mod idempotency;
 mod library;
 mod management;

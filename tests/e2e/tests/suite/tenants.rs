@@ -61,6 +61,7 @@ fn belongings(owner: &Tenant) -> Value {
     );
     let shares = format!("/api/v1/workflows/{workflow_id}/shares");
     let members = owner.get("/api/v1/profiles/members").json;
+    let job = owner.post("/api/v1/profiles/me/export", &json!({}));
     let deployment = json!({"slug": "d", "workflow_id": workflow_id, "environment": "dev"});
     let provider = owner.post(
         "/api/v1/oauth/providers",
@@ -80,6 +81,7 @@ fn belongings(owner: &Tenant) -> Value {
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
+        "/api/v1/profiles/me/jobs/": job.json["id"],
         "/api/v1/profiles/members/": members["data"][0]["id"],
         "/api/v1/profiles/invitations/": made("/api/v1/profiles/invitations",
             json!({"email": "somebody@example.org"})),

@@ -1,5 +1,6 @@
 //! The schema's promises, one module each, in one binary.
 
+mod account;
 mod admission;
 mod catalog;
 mod foreign_owner;

@@ -320,3 +320,53 @@ async fn housekeeping_ends_what_a_dead_host_left() {
     assert_eq!(got["execution"]["status"], "failed");
     assert_eq!(got["execution"]["error"]["kind"], "abandoned");
 }
+
+#[tokio::test]
+async fn a_retry_takes_the_key_of_a_run_whose_host_is_gone() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let owner = db.owner().await;
+    let lapse = "UPDATE public.execution_queue SET lease_until = now() - interval '1 second' WHERE status = 'running'";
+    let (first, second, third) = (id(), id(), id());
+    let begin = |run: &str| claimed(start(run, &trace_id()), "h");
+    assert_eq!(
+        outcome(&session, "run_start", begin(&first)).await,
+        "started"
+    );
+    // While its lease holds, the first one is asked for.
+    assert_eq!(
+        outcome(&session, "run_start", begin(&second)).await,
+        "replayed"
+    );
+    owner.batch_execute(lapse).await.expect("a lapse");
+    let other = claimed(start(&second, &trace_id()), "another request");
+    assert_eq!(outcome(&session, "run_start", other).await, "key_reused");
+    assert_eq!(
+        outcome(&session, "run_start", begin(&second)).await,
+        "started"
+    );
+    let got = session.call("run_get", json!({"id": first})).await;
+    assert_eq!(got["execution"]["error"]["kind"], "abandoned");
+    // The late host of the first run changes nothing any more.
+    assert_eq!(
+        outcome(&session, "run_commit", commit(&first, &trace_id())).await,
+        "already"
+    );
+    // Where housekeeping was faster it is the same.
+    owner.batch_execute(lapse).await.expect("a lapse");
+    owner
+        .batch_execute("SELECT nodeai.fail_abandoned()")
+        .await
+        .expect("housekeeping");
+    assert_eq!(
+        outcome(&session, "run_start", begin(&third)).await,
+        "started"
+    );
+    // A run that somebody cancelled is not run again.
+    session.call("run_cancel", json!({"id": third})).await;
+    owner.batch_execute(lapse).await.expect("a lapse");
+    assert_eq!(
+        outcome(&session, "run_start", begin(&id())).await,
+        "replayed"
+    );
+}
