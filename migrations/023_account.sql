@@ -203,7 +203,7 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
 $$;
 SELECT nodeai.expose('nodeai.export_head(nodeai.profile_jobs)', '{}');
 
--- One step of an export: about a megabyte. What the user may read is asked anew each time: who was removed from an
+-- One step of an export: about a megabyte, or two seconds. What the user may read is asked anew each time: who was removed from an
 -- organisation meanwhile gets nothing more of it.
 CREATE FUNCTION nodeai.export_step(j nodeai.profile_jobs) RETURNS nodeai.profile_jobs
 LANGUAGE plpgsql VOLATILE SET search_path = '' AS $$
@@ -215,14 +215,14 @@ DECLARE
   role_rank smallint;
   page record;
   part text := '';
-  pages integer := 0;
+  until timestamptz := clock_timestamp() + interval '2 seconds';
 BEGIN
   IF j.stage = '' THEN
     part := nodeai.export_head(j);
     j.lines := j.lines + length(part) - length(replace(part, E'\n', ''));
     j.stage := names[1];
   END IF;
-  WHILE j.stage <> 'end' AND octet_length(part) < 1000000 AND pages < 400 LOOP
+  WHILE j.stage <> 'end' AND octet_length(part) < 1000000 AND clock_timestamp() < until LOOP
     IF org_at > cardinality(j.orgs) THEN
       j.stage := coalesce((SELECT n FROM unnest(names) n WHERE n > j.stage COLLATE "C"
         ORDER BY n COLLATE "C" LIMIT 1), 'end');
@@ -236,7 +236,6 @@ BEGIN
     IF role_rank IS NOT NULL THEN
       SELECT * INTO page FROM nodeai.export_page(j.stage, j.orgs[org_at], j.user_id, j.orgs[org_at] = ANY (alone),
         role_rank >= 3, after);
-      pages := pages + 1;
       part := part || coalesce(page.body, '');
       j.lines := j.lines + page.n;
       IF page.n > 0 THEN

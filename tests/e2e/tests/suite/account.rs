@@ -54,7 +54,7 @@ fn an_export_has_everything_of_ones_own_and_nobody_elses() {
         .collect();
     let last = lines.last().unwrap();
     assert_eq!(last["type"], "end");
-    assert_eq!(last["data"]["lines"], lines.len() - 1);
+    assert_eq!(last["data"]["lines"], lines.len());
     assert_eq!(job["lines"], lines.len());
     for kind in [
         "manifest",
