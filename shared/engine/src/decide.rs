@@ -49,27 +49,11 @@ impl Run {
     /// its edges. Secrets are still in it; the driver blanks them.
     pub fn input_of(&self, node: &str, effect: Option<&Effect>) -> Option<Value> {
         let at = *self.plan.graph.by_id.get(node)?;
-        let input = match effect {
-            Some(Effect::Llm(call)) => {
-                let mut input = json!({"model": call.endpoint.reference()});
-                if let (Some(into), Ok(Value::Object(chat))) =
-                    (input.as_object_mut(), serde_json::to_value(&call.chat))
-                {
-                    into.extend(chat);
-                }
-                input
-            }
-            Some(Effect::Http(call)) => json!({
-                "method": call.method.as_str(),
-                "url": call.meta().url,
-                "body": String::from_utf8_lossy(&call.body),
-            }),
-            _ => {
-                let incoming = self.incoming(at).into_iter();
-                let pairs = incoming.map(|i| (i.source.to_owned(), i.value.clone()));
-                Value::Object(pairs.collect())
-            }
-        };
+        let input = effect.and_then(Effect::shown).unwrap_or_else(|| {
+            let incoming = self.incoming(at).into_iter();
+            let pairs = incoming.map(|i| (i.source.to_owned(), i.value.clone()));
+            Value::Object(pairs.collect())
+        });
         Some(cut(input, LONGEST_INPUT))
     }
 

@@ -41,6 +41,66 @@ pub(crate) struct Scope<'a> {
     pub(crate) made: Made,
 }
 
+/// A scope that owns what it shows: of a preview, or for what is rendered later.
+#[derive(Clone, Default, PartialEq)]
+pub struct Surroundings {
+    /// `inputs`.
+    pub inputs: Value,
+    /// `vars`.
+    pub vars: Map<String, Value>,
+    /// `run`: `id`, `trace_id`, `started_at`.
+    pub run: Value,
+    /// Outputs of nodes by id; null for a node that was not taken.
+    pub nodes: Map<String, Value>,
+    /// Secrets by name.
+    pub(crate) secrets: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    /// Without secrets.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Surroundings({} nodes)", self.nodes.len())
+    }
+}
+
+impl Surroundings {
+    /// What templates see of it.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        let nodes = self.nodes.iter().map(|(id, output)| {
+            let view = NodeView {
+                output: Some(output),
+                state: "finished",
+            };
+            (id.as_str(), view)
+        });
+        Scope {
+            inputs: Some(&self.inputs),
+            vars: Some(&self.vars),
+            run: self.run.clone(),
+            nodes: nodes.collect(),
+            secrets: self.secrets.clone(),
+            ..Scope::default()
+        }
+    }
+}
+
+impl Scope<'_> {
+    /// A copy of its own.
+    pub(crate) fn to_owned(&self) -> Surroundings {
+        let outputs = self.nodes.iter().map(|(id, node)| {
+            let output = node.output.cloned().unwrap_or_default();
+            ((*id).to_owned(), output)
+        });
+        Surroundings {
+            inputs: self.inputs.cloned().unwrap_or_default(),
+            vars: self.vars.cloned().unwrap_or_default(),
+            run: self.run.clone(),
+            nodes: outputs.collect(),
+            secrets: self.secrets.clone(),
+        }
+    }
+}
+
 /// Parts of the context that have been made already.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Made {

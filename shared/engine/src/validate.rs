@@ -138,7 +138,12 @@ fn check_ids(definition: &Definition, faults: &mut Faults) {
     }
 }
 
-fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) -> Option<Ready> {
+pub(crate) fn read_node(
+    node: &Node,
+    at: &str,
+    templates: &Templates,
+    faults: &mut Faults,
+) -> Option<Ready> {
     let Some(kind) = nodes::kind(&node.kind) else {
         let known: Vec<&str> = nodes::kinds()
             .iter()

@@ -1,10 +1,14 @@
-//! `http`: sends a request to a web service.
+//! `http`: sends a request to a web service, and those for further pages.
+
+mod pages;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+pub use self::pages::Paged;
+use self::pages::Pages;
 use super::{Call, Effect, Outcome, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
@@ -31,6 +35,7 @@ pub(super) fn spec() -> Spec {
                 "body": {"description": "An object or list is sent as JSON, a string as text"},
                 "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
                 "fail_on_status": {"type": "boolean", "default": true},
+                "pagination": pages::schema(),
             },
         }),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
@@ -39,7 +44,10 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "status": {"type": "integer"},
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {"description": "Parsed if the answer says it is JSON, else text"},
+                "body": {"description": "Parsed if the answer says it is JSON, else text; of the last page"},
+                "items": {"type": "array", "description": "With pagination: the items of all pages"},
+                "pages": {"type": "integer", "description": "With pagination: how many"},
+                "complete": {"type": "boolean", "description": "With pagination: whether it ended before max_pages"},
             },
         }))],
         example: json!({
@@ -67,6 +75,8 @@ pub struct HttpCall {
     pub max_response_bytes: u64,
     /// Whether a status of 400 or more fails the node.
     pub fail_on_status: bool,
+    /// How further pages are found, and what was on those before.
+    pages: Option<Pages>,
 }
 
 /// An answer.
@@ -91,6 +101,7 @@ struct Config {
     body: Option<Value>,
     max_response_bytes: Option<u64>,
     fail_on_status: Option<bool>,
+    pagination: Option<pages::Config>,
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
@@ -107,6 +118,7 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         body,
         max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
         fail_on_status: config.fail_on_status.unwrap_or(true),
+        pages: config.pagination.map(Pages::new).transpose()?,
     })))
 }
 
@@ -241,7 +253,7 @@ impl HttpCall {
     }
 }
 
-fn read_body(reply: &HttpReply) -> Value {
+pub(super) fn read_body(reply: &HttpReply) -> Value {
     let kind = reply
         .headers
         .get(http::header::CONTENT_TYPE)

@@ -1,6 +1,7 @@
 //! The node kinds: one file each, with its catalogue entry and its decision. A decision says
 //! what to do (a value, a branch, a model call, a request); others do it.
 
+mod ai;
 mod condition;
 mod data;
 mod http;
@@ -20,10 +21,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use self::http::{HttpCall, HttpReply};
+pub use self::http::{HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
-pub use self::llm::LlmCall;
 pub(crate) use self::llm::to_micros;
+pub use self::llm::{LlmCall, Model, Next, Talk};
 pub(crate) use self::merge::joins_any;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
@@ -101,6 +102,30 @@ pub enum Effect {
     Http(Box<HttpCall>),
 }
 
+impl Effect {
+    /// `done`, `llm` or `http`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Llm(_) => "llm",
+            Self::Http(_) => "http",
+        }
+    }
+
+    /// What a call sends, for the log; none for a value. Secrets are still in it.
+    pub(crate) fn shown(&self) -> Option<Value> {
+        match self {
+            Self::Done(_) => None,
+            Self::Llm(call) => Some(call.shown()),
+            Self::Http(call) => Some(json!({
+                "method": call.method.as_str(),
+                "url": call.meta().url,
+                "body": String::from_utf8_lossy(&call.body),
+            })),
+        }
+    }
+}
+
 /// A value that came in over an edge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Incoming<'a> {
@@ -150,6 +175,10 @@ pub(crate) fn kinds() -> &'static [Kind] {
         let mut kinds = vec![
             Kind::new(input::spec(), input::decide).checked(input::check_defaults),
             Kind::new(llm::spec(), llm::decide).checked(llm::check),
+            Kind::new(ai::agent::spec(), ai::agent::decide).checked(ai::agent::check),
+            Kind::new(ai::classify::spec(), ai::classify::decide).checked(llm::check),
+            Kind::new(ai::extract::spec(), ai::extract::decide).checked(llm::check),
+            Kind::new(ai::summary::spec(), ai::summary::decide).checked(llm::check),
             Kind::new(http::spec(), http::decide).checked(http::check),
             Kind::new(template::spec(), template::decide),
             Kind::new(transform::spec(), transform::decide),
