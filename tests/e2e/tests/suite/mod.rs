@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 mod api_keys;
 mod bad_input;
 mod credentials;
+mod data_nodes;
 mod deployments;
 mod documents;
 mod idempotency;
