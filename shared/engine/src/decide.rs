@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use minijinja::Value as Jinja;
 use serde_json::{Value, json};
 
 use crate::log::NodeError;
-use crate::nodes::{self, Effect, Incoming, Scope};
+use crate::nodes::{self, Effect, Incoming};
+use crate::scope::{NodeView, Scope};
 use crate::step::{LinkState, NodeState, Run};
-use crate::template;
 
 /// Most bytes of a node's input that the log keeps.
 const LONGEST_INPUT: usize = 8 * 1024;
@@ -40,7 +39,7 @@ impl Run {
             ready.kind,
             data,
             &self.plan.templates,
-            &scope,
+            scope,
             &started.inputs,
             &incoming,
         )
@@ -50,30 +49,15 @@ impl Run {
     /// its edges. Secrets are still in it; the driver blanks them.
     pub fn input_of(&self, node: &str, effect: Option<&Effect>) -> Option<Value> {
         let at = *self.plan.graph.by_id.get(node)?;
-        let input = match effect {
-            Some(Effect::Llm(call)) => {
-                let mut input = json!({"model": call.endpoint.reference()});
-                if let (Some(into), Ok(Value::Object(chat))) =
-                    (input.as_object_mut(), serde_json::to_value(&call.chat))
-                {
-                    into.extend(chat);
-                }
-                input
-            }
-            Some(Effect::Http(call)) => json!({
-                "method": call.method.as_str(),
-                "url": call.meta().url,
-                "body": String::from_utf8_lossy(&call.body),
-            }),
-            _ => {
-                let pairs = self.incoming(at).into_iter().map(|i| (i.source, i.value));
-                Value::Object(pairs.collect())
-            }
-        };
+        let input = effect.and_then(Effect::shown).unwrap_or_else(|| {
+            let incoming = self.incoming(at).into_iter();
+            let pairs = incoming.map(|i| (i.source.to_owned(), i.value.clone()));
+            Value::Object(pairs.collect())
+        });
         Some(cut(input, LONGEST_INPUT))
     }
 
-    fn scope(&self, at: usize, secrets: &BTreeMap<String, String>) -> Result<Scope, NodeError> {
+    fn scope(&self, at: usize, secrets: &BTreeMap<String, String>) -> Result<Scope<'_>, NodeError> {
         let references = &self.plan.nodes[at].references;
         let mut own = BTreeMap::new();
         for name in &references.secrets {
@@ -86,43 +70,44 @@ impl Run {
             })?;
             own.insert(name.clone(), value.clone());
         }
-        let (inputs, run) = match &self.started {
-            Some(started) => (
-                template::jinja(&started.inputs),
-                json!({
-                    "id": started.execution_id,
-                    "trace_id": started.trace_id,
-                    "started_at": rfc3339(self.started_us),
-                }),
-            ),
-            None => (Jinja::UNDEFINED, Value::Null),
-        };
-        let every = references.computed.contains("nodes");
+        let run = self.started.as_ref().map_or(Value::Null, |started| {
+            json!({
+                "id": started.execution_id,
+                "trace_id": started.trace_id,
+                "started_at": rfc3339(self.started_us),
+            })
+        });
         let graph = &self.plan.graph;
-        let seen = graph.ids.iter().enumerate();
-        let seen = seen.filter(|(_, id)| every || references.nodes.contains(*id));
+        let view = |at: usize| (graph.ids[at].as_str(), self.node_view(at));
+        let nodes = match references.computed.contains("nodes") {
+            true => (0..graph.len()).map(view).collect(),
+            false => {
+                let named = references.nodes.iter();
+                let named = named.filter_map(|id| graph.by_id.get(id).copied());
+                named.map(view).collect()
+            }
+        };
         Ok(Scope {
-            inputs,
-            vars: template::jinja_map(&self.plan.definition.vars),
-            run: template::jinja(&run),
-            nodes: seen
-                .map(|(at, id)| (id.clone(), self.node_value(at)))
-                .collect(),
+            inputs: self.started.as_ref().map(|started| &started.inputs),
+            vars: Some(&self.plan.definition.vars),
+            run,
+            nodes,
             secrets: own,
+            ..Scope::default()
         })
     }
 
-    fn node_value(&self, at: usize) -> Jinja {
+    fn node_view(&self, at: usize) -> NodeView<'_> {
         let (output, state) = match &self.nodes[at] {
-            NodeState::Finished { output } => (template::jinja(output), "finished"),
-            NodeState::Skipped => (Jinja::from(()), "skipped"),
-            _ => (Jinja::from(()), "pending"),
+            NodeState::Finished { output } => (Some(output), "finished"),
+            NodeState::Skipped => (None, "skipped"),
+            _ => (None, "pending"),
         };
-        Jinja::from_pairs([("output", output), ("state", Jinja::from(state))])
+        NodeView { output, state }
     }
 
     /// The values that came in over edges that were taken, in the order of the edges.
-    fn incoming(&self, at: usize) -> Vec<Incoming> {
+    fn incoming(&self, at: usize) -> Vec<Incoming<'_>> {
         let graph = &self.plan.graph;
         let links = graph.incoming[at]
             .iter()
@@ -131,8 +116,8 @@ impl Run {
             let source = graph.links[link].source;
             match &self.nodes[source] {
                 NodeState::Finished { output } => Some(Incoming {
-                    source: graph.ids[source].clone(),
-                    value: output.clone(),
+                    source: &graph.ids[source],
+                    value: output,
                 }),
                 _ => None,
             }

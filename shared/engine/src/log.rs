@@ -209,6 +209,15 @@ impl NodeError {
         Self::new("expression", format!("/{field}: {error}"), false)
     }
 
+    /// The same of one item of a list, by its position from 0.
+    pub(crate) fn of_item(self, at: usize) -> Self {
+        let message = match self.message.split_once(": ") {
+            Some((field, rest)) => format!("{field}: item {at}: {rest}"),
+            None => format!("item {at}: {}", self.message),
+        };
+        Self { message, ..self }
+    }
+
     /// An attempt that ran out of time.
     pub fn timeout(timeout_ms: u64) -> Self {
         Self::new("timeout", format!("no answer within {timeout_ms} ms"), true)

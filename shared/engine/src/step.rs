@@ -173,16 +173,24 @@ impl Run {
     /// A run of this document that has not started.
     pub fn new(plan: Arc<Compiled>) -> Self {
         let (nodes, links) = (plan.graph.len(), plan.graph.links.len());
+        let remark = |node: &crate::Node| crate::nodes::is_remark(&node.kind);
+        let begin = |node| match remark(node) {
+            true => NodeState::Skipped,
+            false => NodeState::Pending,
+        };
+        let states: Vec<NodeState> = plan.definition.nodes.iter().map(begin).collect();
+        let pending = |state: &&NodeState| **state == NodeState::Pending;
+        let open = states.iter().filter(pending).count();
         Self {
             plan,
             started: None,
             started_us: 0,
-            nodes: vec![NodeState::Pending; nodes],
+            nodes: states,
             links: vec![LinkState::Pending; links],
             lost: vec![0; nodes],
             ready: BTreeSet::new(),
             active: 0,
-            open: nodes,
+            open,
             seq: 0,
             outcome: None,
         }

@@ -138,7 +138,12 @@ fn check_ids(definition: &Definition, faults: &mut Faults) {
     }
 }
 
-fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) -> Option<Ready> {
+pub(crate) fn read_node(
+    node: &Node,
+    at: &str,
+    templates: &Templates,
+    faults: &mut Faults,
+) -> Option<Ready> {
     let Some(kind) = nodes::kind(&node.kind) else {
         let known: Vec<&str> = nodes::kinds()
             .iter()
@@ -181,6 +186,7 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
         let mut finder = Finder {
             templates,
             found: &mut references,
+            names: nodes::names(schema),
             faults,
         };
         finder.look(value, nodes::role(schema), &at);
@@ -198,6 +204,8 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
 struct Finder<'a> {
     templates: &'a Templates,
     found: &'a mut References,
+    /// Names of this field alone.
+    names: Vec<&'a str>,
     faults: &'a mut Faults,
 }
 
@@ -233,10 +241,14 @@ impl Finder<'_> {
                     self.faults
                         .add(at, "unknown_filter", format!("there is no filter {name:?}"));
                 }
-                for name in &found.unknown {
-                    let message = format!(
-                        "unknown name {name:?}; known are inputs, nodes, vars, secrets and run"
-                    );
+                let names = self.names.as_slice();
+                for name in found
+                    .unknown
+                    .iter()
+                    .filter(|n| !names.contains(&n.as_str()))
+                {
+                    let known = [names, &["inputs", "nodes", "vars", "secrets", "run"]].concat();
+                    let message = format!("unknown name {name:?}; known are {}", known.join(", "));
                     self.faults.add(at, "unknown_name", message);
                 }
                 if found.computed.contains("secrets") {
@@ -291,7 +303,11 @@ fn check_source(edge: &Edge, source: &Ready, at: &str, faults: &mut Faults) {
         .collect();
     let at = format!("{at}/sourceHandle");
     if source.kind.spec.outputs.is_empty() {
-        faults.add(at, "unknown_handle", "nothing can follow an output node");
+        let message = format!(
+            "nothing can follow a node of type {}",
+            source.kind.spec.kind
+        );
+        faults.add(at, "unknown_handle", message);
     } else if handle == "error" && !has_error {
         let message = "set on_error to error_edge on the source node to use this handle";
         faults.add(at, "unknown_handle", message);
@@ -309,11 +325,11 @@ fn check_target(edge: &Edge, target: &Ready, at: &str, faults: &mut Faults) {
     let inputs = &target.kind.spec.inputs;
     let handle = edge.target_handle.as_deref();
     if inputs.is_empty() {
-        faults.add(
-            at,
-            "unknown_handle",
-            "nothing can come before an input node",
+        let message = format!(
+            "nothing can come before a node of type {}",
+            target.kind.spec.kind
         );
+        faults.add(at, "unknown_handle", message);
     } else if let Some(handle) = handle.filter(|_| target.kind.spec.kind != "merge")
         && !inputs.iter().any(|port| port.name == handle)
     {
@@ -344,7 +360,8 @@ fn check_shape(
             "a workflow needs a node of type input",
         );
     }
-    if of_kind("output").is_empty() {
+    let gives_back = |node: &Node| nodes::gives_back(&node.kind);
+    if !definition.nodes.iter().any(gives_back) {
         faults.add(
             "/nodes",
             "missing_output",
@@ -365,6 +382,7 @@ fn check_shape(
         .iter()
         .enumerate()
         .filter(|(_, reached)| !**reached && !inputs.is_empty())
+        .filter(|(i, _)| !nodes::is_remark(&definition.nodes[*i].kind))
     {
         let message = format!("{:?} cannot be reached from an input node", graph.ids[i]);
         faults.add(format!("/nodes/{i}"), "unreachable", message);

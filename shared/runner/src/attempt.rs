@@ -9,9 +9,11 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use http::{HeaderMap, Method, StatusCode, header};
 use nodeai_engine::{
-    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, NodeError, NodeOutcome, Redactor,
+    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, Model, Next, NodeError,
+    NodeOutcome, Paged, Redactor,
 };
-use nodeai_llm::{ChatResponse, Delta, Endpoint, echo};
+use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
+use serde_json::Value;
 use url::Url;
 
 use crate::secrets::{self, Held};
@@ -71,10 +73,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         match effect {
             Effect::Done(outcome) => (CallMeta::default(), Ok(outcome)),
             Effect::Llm(call) => self.ask(which, &call).await,
-            Effect::Http(call) => match self.fetch(which, &call).await {
-                Ok(reply) => call.finish(reply),
-                Err(error) => (call.meta(), Err(error)),
-            },
+            Effect::Http(call) => self.request(which, *call).await,
         }
     }
 
@@ -104,29 +103,88 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         }
     }
 
+    /// Asks a model, again and again while the engine says so: to mend an answer, to hand it what its tools gave, or to ask
+    /// another model instead.
     async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
         let begun_us = self.ports.clock.now_us();
         let first_token_us = Cell::new(None);
-        let answer = match call.endpoint.builtin_answer(&call.chat) {
-            Some(answer) => match which.held.check_unsent() {
-                Ok(()) => self.recite(which, answer).await,
-                Err(refused) => Err(refused),
-            },
-            None => self.converse(which, call, &first_token_us).await,
-        };
-        match answer {
-            Ok(answer) => {
-                let (meta, result) = call.finish(answer);
-                let first = first_token_us.get().map(|us: i64| us - begun_us);
-                (
-                    CallMeta {
-                        first_token_us: first,
-                        ..meta
-                    },
-                    result,
-                )
+        let mut talk = call.talk();
+        let (meta, result) = loop {
+            let model = call.model(&talk);
+            let answer = match model.endpoint.builtin_answer(&talk.chat) {
+                Some(answer) => match which.held.check_unsent() {
+                    Ok(()) => self.recite(which, answer).await,
+                    Err(refused) => Err(refused),
+                },
+                None => {
+                    self.converse(which, model, &talk.chat, &first_token_us)
+                        .await
+                }
+            };
+            match answer {
+                Err(error) if call.fall_back(&mut talk, &error) => {}
+                Err(error) => break call.failed(&talk, error),
+                Ok(answer) => match call.follow(&mut talk, answer) {
+                    Next::Ask => {}
+                    Next::Done(meta, result) => break (meta, result),
+                    Next::Tools(tools) => {
+                        let mut results = Vec::with_capacity(tools.len());
+                        for (tool, effect) in tools {
+                            results.push((tool, self.use_tool(which, effect).await));
+                        }
+                        call.results(&mut talk, results);
+                    }
+                },
             }
-            Err(error) => (call.meta(), Err(error)),
+        };
+        let first_token_us = first_token_us.get().map(|us: i64| us - begun_us);
+        (
+            CallMeta {
+                first_token_us,
+                ..meta
+            },
+            result,
+        )
+    }
+
+    /// Does what a tool's node wants. What it gives goes to a provider: it is blanked like a result.
+    async fn use_tool(
+        &self,
+        which: &Which,
+        effect: Result<Effect, NodeError>,
+    ) -> Result<Value, NodeError> {
+        let outcome = match effect? {
+            Effect::Done(outcome) => {
+                which.held.check_unsent()?;
+                outcome
+            }
+            Effect::Http(call) => self.request(which, *call).await.1?,
+            Effect::Llm(_) => {
+                let message = "a tool cannot ask a model";
+                return Err(NodeError::new("tool", message, false));
+            }
+        };
+        Ok(self.redactor.borrow().value(outcome.output))
+    }
+
+    /// Sends a request and those for its further pages.
+    async fn request(&self, which: &Which, mut call: HttpCall) -> Ended {
+        loop {
+            let reply = match self.fetch(which, &call).await {
+                Ok(reply) => reply,
+                Err(error) => return (call.meta(), Err(error)),
+            };
+            let interval_ms = call.interval_ms();
+            match call.next_page(reply) {
+                Paged::Done(meta, result) => return (meta, result),
+                Paged::Next(next) => {
+                    self.ports
+                        .clock
+                        .sleep(interval_ms.saturating_mul(1_000))
+                        .await;
+                    call = *next;
+                }
+            }
         }
     }
 
@@ -143,13 +201,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     async fn converse(
         &self,
         which: &Which,
-        call: &LlmCall,
+        model: &Model,
+        chat: &ChatRequest,
         first_token_us: &Cell<Option<i64>>,
     ) -> Result<ChatResponse, NodeError> {
-        let endpoint = &call.endpoint;
-        let key = self.key_of(which, call).await?;
+        let endpoint = &model.endpoint;
+        let key = self.key_of(which, model).await?;
         let stream = self.ports.sink.wants_events();
-        let request = endpoint.request(&call.chat, key.as_deref(), stream)?;
+        let request = endpoint.request(chat, key.as_deref(), stream)?;
         self.check(which, &request.uri().to_string())?;
         let response = self
             .ports
@@ -221,9 +280,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 
     /// The node's own key, else the provider's secret.
-    async fn key_of(&self, which: &Which, call: &LlmCall) -> Result<Option<String>, NodeError> {
-        let (None, Some(name)) = (&call.api_key, call.endpoint.key_secret) else {
-            return Ok(call.api_key.clone());
+    async fn key_of(&self, which: &Which, model: &Model) -> Result<Option<String>, NodeError> {
+        let (None, Some(name)) = (&model.api_key, model.endpoint.key_secret) else {
+            return Ok(model.api_key.clone());
         };
         let found = self
             .ports
@@ -236,7 +295,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
             NodeError::new("secret_missing", message, false)
         })?;
         self.redactor.borrow_mut().add(&key.value);
-        let url = Url::parse(&call.endpoint.base_url).ok();
+        let url = Url::parse(&model.endpoint.base_url).ok();
         match url.is_some_and(|url| key.may_go_to(&url)) {
             true => Ok(Some(key.value)),
             false => Err(secrets::refused(name, "is not for this provider's host")),

@@ -1,10 +1,14 @@
-//! `http`: sends a request to a web service.
+//! `http`: sends a request to a web service, and those for further pages.
+
+mod pages;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+pub use self::pages::Paged;
+use self::pages::Pages;
 use super::{Call, Effect, Outcome, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
@@ -37,6 +41,7 @@ pub(super) fn spec() -> Spec {
                 "body": {"description": "An object or list is sent as JSON, a string as text"},
                 "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
                 "fail_on_status": {"type": "boolean", "default": true},
+                "pagination": pages::schema(),
             },
         }),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
@@ -45,7 +50,10 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "status": {"type": "integer"},
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {"description": "Parsed if the answer says it is JSON, else text"},
+                "body": {"description": "Parsed if the answer says it is JSON, else text; of the last page"},
+                "items": {"type": "array", "description": "With pagination: the items of all pages"},
+                "pages": {"type": "integer", "description": "With pagination: how many"},
+                "complete": {"type": "boolean", "description": "With pagination: whether it ended before max_pages"},
             },
         }))],
         example: json!({
@@ -75,6 +83,8 @@ pub struct HttpCall {
     pub fail_on_status: bool,
     /// The connected account (id or name) whose access token goes along.
     pub connection: Option<String>,
+    /// How further pages are found, and what was on those before.
+    pages: Option<Pages>,
 }
 
 /// An answer.
@@ -100,6 +110,7 @@ struct Config {
     max_response_bytes: Option<u64>,
     fail_on_status: Option<bool>,
     auth: Option<Auth>,
+    pagination: Option<pages::Config>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +138,7 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
         fail_on_status: config.fail_on_status.unwrap_or(true),
         connection,
+        pages: config.pagination.map(Pages::new).transpose()?,
     })))
 }
 
@@ -261,7 +273,7 @@ impl HttpCall {
     }
 }
 
-fn read_body(reply: &HttpReply) -> Value {
+pub(super) fn read_body(reply: &HttpReply) -> Value {
     let kind = reply
         .headers
         .get(http::header::CONTENT_TYPE)

@@ -59,7 +59,7 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
             let pairs = call
                 .incoming
                 .iter()
-                .map(|i| (i.source.clone(), i.value.clone()));
+                .map(|i| (i.source.to_owned(), i.value.clone()));
             Value::Object(pairs.collect::<Map<_, _>>())
         }
     };

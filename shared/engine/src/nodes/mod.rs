@@ -1,31 +1,35 @@
 //! The node kinds: one file each, with its catalogue entry and its decision. A decision says
 //! what to do (a value, a branch, a model call, a request); others do it.
 
+mod ai;
 mod condition;
+mod data;
 mod http;
 mod input;
 mod llm;
 mod merge;
+mod note;
 mod output;
+mod respond;
+mod stop;
 mod template;
 mod transform;
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use minijinja::Value as Jinja;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use self::http::{HttpCall, HttpReply};
+pub use self::http::{HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
-pub use self::llm::LlmCall;
 pub(crate) use self::llm::to_micros;
+pub use self::llm::{LlmCall, Model, Next, Talk};
 pub(crate) use self::merge::joins_any;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
 use crate::log::NodeError;
+use crate::scope::Scope;
 use crate::template::{TemplateError, Templates};
 
 /// A node type as the catalogue shows it.
@@ -98,59 +102,46 @@ pub enum Effect {
     Http(Box<HttpCall>),
 }
 
-/// What templates see, apart from node outputs.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// `inputs`.
-    pub inputs: Jinja,
-    /// `vars`.
-    pub vars: Jinja,
-    /// `run`: `id`, `trace_id`, `started_at`.
-    pub run: Jinja,
-    /// `nodes`: by id, `{output}`. `output` is none for a node that was not taken.
-    pub nodes: BTreeMap<String, Jinja>,
-    /// `secrets` that this node refers to, resolved.
-    pub secrets: BTreeMap<String, String>,
-}
+impl Effect {
+    /// `done`, `llm` or `http`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Llm(_) => "llm",
+            Self::Http(_) => "http",
+        }
+    }
 
-impl Scope {
-    fn to_value(&self) -> Jinja {
-        Jinja::from_pairs([
-            ("inputs", self.inputs.clone()),
-            ("vars", self.vars.clone()),
-            ("run", self.run.clone()),
-            (
-                "nodes",
-                Jinja::from_pairs(self.nodes.iter().map(|(id, v)| (id.clone(), v.clone()))),
-            ),
-            (
-                "secrets",
-                Jinja::from_pairs(
-                    self.secrets
-                        .iter()
-                        .map(|(n, v)| (n.clone(), Jinja::from(v.clone()))),
-                ),
-            ),
-        ])
+    /// What a call sends, for the log; none for a value. Secrets are still in it.
+    pub(crate) fn shown(&self) -> Option<Value> {
+        match self {
+            Self::Done(_) => None,
+            Self::Llm(call) => Some(call.shown()),
+            Self::Http(call) => Some(json!({
+                "method": call.method.as_str(),
+                "url": call.meta().url,
+                "body": String::from_utf8_lossy(&call.body),
+            })),
+        }
     }
 }
 
 /// A value that came in over an edge.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incoming {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Incoming<'a> {
     /// The node it comes from.
-    pub source: String,
+    pub(crate) source: &'a str,
     /// Its output.
-    pub value: Value,
+    pub(crate) value: &'a Value,
 }
 
 /// Everything a decision may look at.
 pub(crate) struct Call<'a> {
     pub(crate) data: &'a Map<String, Value>,
     pub(crate) templates: &'a Templates,
-    pub(crate) scope: &'a Jinja,
+    pub(crate) scope: &'a Scope<'a>,
     pub(crate) inputs: &'a Value,
-    pub(crate) incoming: &'a [Incoming],
+    pub(crate) incoming: &'a [Incoming<'a>],
     pub(crate) schema: &'a Value,
 }
 
@@ -162,57 +153,58 @@ pub(crate) struct Kind {
     pub(crate) check: fn(&Map<String, Value>, &str, &mut Faults),
 }
 
-fn nothing_more(_: &Map<String, Value>, _: &str, _: &mut Faults) {}
+impl Kind {
+    fn new(spec: Spec, decide: fn(&Call<'_>) -> Result<Effect, NodeError>) -> Self {
+        Self {
+            spec,
+            decide,
+            check: |_, _, _| {},
+        }
+    }
+
+    /// With a check of what the schema cannot say.
+    fn checked(self, check: fn(&Map<String, Value>, &str, &mut Faults)) -> Self {
+        Self { check, ..self }
+    }
+}
 
 /// All kinds, by the order in which a palette shows them.
 pub(crate) fn kinds() -> &'static [Kind] {
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     KINDS.get_or_init(|| {
         let mut kinds = vec![
-            Kind {
-                spec: input::spec(),
-                decide: input::decide,
-                check: input::check_defaults,
-            },
-            Kind {
-                spec: llm::spec(),
-                decide: llm::decide,
-                check: llm::check,
-            },
-            Kind {
-                spec: http::spec(),
-                decide: http::decide,
-                check: http::check,
-            },
-            Kind {
-                spec: template::spec(),
-                decide: template::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: transform::spec(),
-                decide: transform::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: condition::spec(),
-                decide: condition::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: merge::spec(),
-                decide: merge::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: output::spec(),
-                decide: output::decide,
-                check: nothing_more,
-            },
+            Kind::new(input::spec(), input::decide).checked(input::check_defaults),
+            Kind::new(llm::spec(), llm::decide).checked(llm::check),
+            Kind::new(ai::agent::spec(), ai::agent::decide).checked(ai::agent::check),
+            Kind::new(ai::classify::spec(), ai::classify::decide).checked(llm::check),
+            Kind::new(ai::extract::spec(), ai::extract::decide).checked(llm::check),
+            Kind::new(ai::summary::spec(), ai::summary::decide).checked(llm::check),
+            Kind::new(http::spec(), http::decide).checked(http::check),
+            Kind::new(template::spec(), template::decide),
+            Kind::new(transform::spec(), transform::decide),
+            Kind::new(condition::spec(), condition::decide),
+            Kind::new(merge::spec(), merge::decide),
         ];
+        kinds.extend(data::kinds());
+        kinds.extend([
+            Kind::new(respond::spec(), respond::decide).checked(respond::check),
+            Kind::new(stop::spec(), stop::decide),
+            Kind::new(note::spec(), note::decide),
+            Kind::new(output::spec(), output::decide),
+        ]);
         kinds.iter_mut().for_each(|kind| add_common(&mut kind.spec));
         kinds
     })
+}
+
+/// Whether a node's value is what the run gives back.
+pub(crate) fn gives_back(kind: &str) -> bool {
+    matches!(kind, "output" | "respond")
+}
+
+/// Whether a node is a remark: it has no edges and never runs.
+pub(crate) fn is_remark(kind: &str) -> bool {
+    kind == "note"
 }
 
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
@@ -249,7 +241,7 @@ fn add_common(spec: &mut Spec) {
         "on_error": {"type": "string", "enum": ["fail", "continue", "error_edge"], "default": "fail",
             "description": "After the last attempt: fail the run, go on with {error}, or take the edges from the handle `error`"},
     });
-    let acts = spec.kind != "input" && spec.kind != "output";
+    let acts = spec.kind != "input" && !gives_back(&spec.kind) && !is_remark(&spec.kind);
     for (name, schema) in [common, acting]
         .iter()
         .take(if acts { 2 } else { 1 })
@@ -283,6 +275,14 @@ pub(crate) enum Role {
     Literal,
 }
 
+/// Names that a field's strings may use beside the common ones, by the keyword `x-nodeai-names`. Such a field is not
+/// rendered with the config: the node does it, once per item.
+pub(crate) fn names(schema: &Value) -> Vec<&str> {
+    let names = schema.get("x-nodeai-names").and_then(Value::as_array);
+    let names = names.into_iter().flatten();
+    names.filter_map(Value::as_str).collect()
+}
+
 /// The role that a field's schema gives it by the keyword `x-nodeai`.
 pub(crate) fn role(schema: &Value) -> Role {
     match schema.get("x-nodeai").and_then(Value::as_str) {
@@ -293,6 +293,22 @@ pub(crate) fn role(schema: &Value) -> Role {
 }
 
 impl Call<'_> {
+    /// The value of a field of this name, or else the one value that came in.
+    pub(crate) fn value_or_incoming(
+        &self,
+        field: &str,
+        given: Option<Value>,
+    ) -> Result<Value, NodeError> {
+        match (given, self.incoming) {
+            (Some(value), _) => Ok(value),
+            (None, [only]) => Ok(only.value.clone()),
+            (None, several) => Err(NodeError::config(format!(
+                "/{field}: {} values come in; say which one is meant",
+                several.len()
+            ))),
+        }
+    }
+
     /// Renders the config by its schema and reads it as `T`.
     pub(crate) fn config<T: DeserializeOwned>(&self) -> Result<T, NodeError> {
         let rendered = self.rendered()?;
@@ -331,7 +347,7 @@ impl Call<'_> {
     /// Renders every string below `value`. Where the schema wants a string it gets text,
     /// elsewhere one expression keeps its type.
     fn render(&self, value: &Value, schema: &Value) -> Result<Value, TemplateError> {
-        if role(schema) != Role::Template {
+        if role(schema) != Role::Template || schema.get("x-nodeai-names").is_some() {
             return Ok(value.clone());
         }
         Ok(match value {
@@ -366,11 +382,10 @@ pub(crate) fn decide(
     kind: &Kind,
     data: &Map<String, Value>,
     templates: &Templates,
-    scope: &Scope,
+    scope: Scope<'_>,
     inputs: &Value,
-    incoming: &[Incoming],
+    incoming: &[Incoming<'_>],
 ) -> Result<Effect, NodeError> {
-    let scope = scope.to_value();
     let schema = &kind.spec.config_schema;
     (kind.decide)(&Call {
         data,

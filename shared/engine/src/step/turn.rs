@@ -68,7 +68,10 @@ impl Turn<'_> {
         self.record(What::RunStarted(Box::new(started)));
         let plan = self.run.plan.clone();
         for at in (0..plan.graph.len()).filter(|&at| plan.graph.incoming[at].is_empty()) {
-            self.schedule(at);
+            // A remark is skipped from the beginning.
+            if self.run.nodes[at] == NodeState::Pending {
+                self.schedule(at);
+            }
         }
         self.pump();
         Ok(())
@@ -291,7 +294,7 @@ impl Turn<'_> {
 
     fn outputs(&self) -> Value {
         let nodes = self.run.plan.definition.nodes.iter().zip(&self.run.nodes);
-        let outputs = nodes.filter(|(node, _)| node.kind == "output");
+        let outputs = nodes.filter(|(node, _)| crate::nodes::gives_back(&node.kind));
         let named = outputs.filter_map(|(node, state)| match state {
             NodeState::Finished { output } => {
                 let name = node
