@@ -9,6 +9,7 @@ mod filters;
 mod graph;
 mod log;
 mod nodes;
+mod plan;
 mod redact;
 mod schema;
 mod settings;
@@ -20,13 +21,16 @@ mod validate;
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
 pub use fault::Fault;
 pub use log::{
-    AttemptResult, CallMeta, CancelReason, Event, NodeError, RunError, RunStarted, Status, What,
+    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RunError,
+    RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodes::{
-    Effect, HttpCall, HttpReply, LlmCall, Outcome as NodeOutcome, Port, Spec, catalogue,
+    Effect, HttpCall, HttpReply, LlmCall, Outcome as NodeOutcome, Port, Spec, WaitCall,
+    WorkflowRef, catalogue,
 };
+pub use plan::Compiled;
 pub use redact::{BLANK, Redactor};
 pub use settings::DEFAULT_TIMEOUT_MS;
 pub use spans::{Totals, spans_of, totals_of};
-pub use step::{Command, Illegal, Outcome, Run, Step};
-pub use validate::{Compiled, compile, validate};
+pub use step::{Command, Due, Illegal, Outcome, Run, Step};
+pub use validate::{calls, compile, compile_with, validate};

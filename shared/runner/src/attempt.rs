@@ -42,6 +42,10 @@ pub(crate) struct Which {
     pub(crate) timeout_ms: u64,
     /// The secrets that its node has opened.
     pub(crate) held: Rc<Held>,
+    /// The same for every attempt at the same call.
+    pub(crate) idempotency_key: String,
+    /// Where its result is kept, and for how many ms.
+    pub(crate) cache: Option<(String, u64)>,
 }
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
@@ -50,9 +54,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     /// Performs an effect within its time limit. The result has no secrets in it.
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
-            Effect::Done(_) => CallMeta::default(),
             Effect::Llm(call) => call.meta(),
             Effect::Http(call) => call.meta(),
+            _ => CallMeta::default(),
         };
         let limit = pin!(
             self.ports
@@ -69,12 +73,16 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
 
     async fn work(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
-            Effect::Done(outcome) => (CallMeta::default(), Ok(outcome)),
             Effect::Llm(call) => self.ask(which, &call).await,
             Effect::Http(call) => match self.fetch(which, &call).await {
                 Ok(reply) => call.finish(reply),
                 Err(error) => (call.meta(), Err(error)),
             },
+            // The driver answers the others itself.
+            _ => {
+                let error = NodeError::new("internal", "not a call", false);
+                (CallMeta::default(), Err(error))
+            }
         }
     }
 
@@ -149,7 +157,8 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         let endpoint = &call.endpoint;
         let key = self.key_of(which, call).await?;
         let stream = self.ports.sink.wants_events();
-        let request = endpoint.request(&call.chat, key.as_deref(), stream)?;
+        let mut request = endpoint.request(&call.chat, key.as_deref(), stream)?;
+        add_key(request.headers_mut(), which);
         self.check(which, &request.uri().to_string())?;
         let response = self
             .ports
@@ -256,10 +265,12 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let mut headers = call.headers.clone();
+        add_key(&mut headers, which);
         let mut hop = Hop {
             method: call.method.clone(),
             url: call.url.clone(),
-            headers: call.headers.clone(),
+            headers,
             body: Bytes::from(call.body.clone()),
         };
         for _ in 0..=MOST_REDIRECTS {
@@ -281,6 +292,16 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         }
         let message = format!("more than {MOST_REDIRECTS} redirects");
         Err(NodeError::new("too_many_redirects", message, false))
+    }
+}
+
+/// Lets the other side notice that a call is made again (the draft "The Idempotency-Key HTTP
+/// Header Field"); a key that the node itself gives stays.
+fn add_key(headers: &mut HeaderMap, which: &Which) {
+    if let Ok(key) = http::HeaderValue::from_str(&which.idempotency_key)
+        && !which.idempotency_key.is_empty()
+    {
+        headers.entry("idempotency-key").or_insert(key);
     }
 }
 

@@ -2,13 +2,19 @@
 //! what to do (a value, a branch, a model call, a request); others do it.
 
 mod condition;
+mod flow;
+mod for_each;
 mod http;
 mod input;
 mod llm;
 mod merge;
 mod output;
+mod switch;
 mod template;
 mod transform;
+mod wait;
+mod while_loop;
+mod workflow;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -18,14 +24,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::flow::WorkflowRef;
+pub(crate) use self::flow::{Flow, Join, OnItemError, own_handles};
 pub use self::http::{HttpCall, HttpReply};
 pub(crate) use self::input::check as check_inputs;
 pub use self::llm::LlmCall;
 pub(crate) use self::llm::to_micros;
-pub(crate) use self::merge::joins_any;
+pub use self::wait::WaitCall;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::NodeError;
+use crate::log::{NodeError, Shortcut};
 use crate::template::{TemplateError, Templates};
 
 /// A node type as the catalogue shows it.
@@ -92,6 +100,12 @@ impl Outcome {
 pub enum Effect {
     /// Nothing: the value is here.
     Done(Outcome),
+    /// Nothing: something stands for the node's work.
+    Passed(Outcome, Shortcut),
+    /// Run the node's body once for each of these.
+    Enter(Vec<Value>),
+    /// Wait.
+    Wait(Box<WaitCall>),
     /// Ask a model.
     Llm(Box<LlmCall>),
     /// Send a request.
@@ -111,27 +125,34 @@ pub struct Scope {
     pub nodes: BTreeMap<String, Jinja>,
     /// `secrets` that this node refers to, resolved.
     pub secrets: BTreeMap<String, String>,
+    /// Names that only some places know: `item`, `index`, `previous`, `loops`, `error`, `attempt`.
+    pub local: BTreeMap<&'static str, Jinja>,
 }
 
 impl Scope {
-    fn to_value(&self) -> Jinja {
-        Jinja::from_pairs([
-            ("inputs", self.inputs.clone()),
-            ("vars", self.vars.clone()),
-            ("run", self.run.clone()),
-            (
-                "nodes",
-                Jinja::from_pairs(self.nodes.iter().map(|(id, v)| (id.clone(), v.clone()))),
-            ),
-            (
-                "secrets",
-                Jinja::from_pairs(
-                    self.secrets
-                        .iter()
-                        .map(|(n, v)| (n.clone(), Jinja::from(v.clone()))),
+    pub(crate) fn to_value(&self) -> Jinja {
+        let local = self.local.iter().map(|(name, v)| (*name, v.clone()));
+        Jinja::from_pairs(
+            [
+                ("inputs", self.inputs.clone()),
+                ("vars", self.vars.clone()),
+                ("run", self.run.clone()),
+                (
+                    "nodes",
+                    Jinja::from_pairs(self.nodes.iter().map(|(id, v)| (id.clone(), v.clone()))),
                 ),
-            ),
-        ])
+                (
+                    "secrets",
+                    Jinja::from_pairs(
+                        self.secrets
+                            .iter()
+                            .map(|(n, v)| (n.clone(), Jinja::from(v.clone()))),
+                    ),
+                ),
+            ]
+            .into_iter()
+            .chain(local),
+        )
     }
 }
 
@@ -144,6 +165,22 @@ pub struct Incoming {
     pub value: Value,
 }
 
+/// Where a loop stands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Round {
+    /// How many iterations there were.
+    pub(crate) index: u32,
+    /// The result of the last one.
+    pub(crate) previous: Value,
+}
+
+impl Round {
+    /// The output of a loop that ends here.
+    pub(crate) fn output(&self) -> Value {
+        json!({"result": self.previous, "iterations": self.index})
+    }
+}
+
 /// Everything a decision may look at.
 pub(crate) struct Call<'a> {
     pub(crate) data: &'a Map<String, Value>,
@@ -152,6 +189,9 @@ pub(crate) struct Call<'a> {
     pub(crate) inputs: &'a Value,
     pub(crate) incoming: &'a [Incoming],
     pub(crate) schema: &'a Value,
+    pub(crate) round: Round,
+    /// The configs of the input nodes of the workflow that a `workflow` node calls.
+    pub(crate) callee: Option<Vec<&'a Map<String, Value>>>,
 }
 
 /// One node kind.
@@ -200,6 +240,31 @@ pub(crate) fn kinds() -> &'static [Kind] {
                 check: nothing_more,
             },
             Kind {
+                spec: switch::spec(),
+                decide: switch::decide,
+                check: switch::check,
+            },
+            Kind {
+                spec: for_each::spec(),
+                decide: for_each::decide,
+                check: nothing_more,
+            },
+            Kind {
+                spec: while_loop::spec(),
+                decide: while_loop::decide,
+                check: nothing_more,
+            },
+            Kind {
+                spec: workflow::spec(),
+                decide: workflow::decide,
+                check: nothing_more,
+            },
+            Kind {
+                spec: wait::spec(),
+                decide: wait::decide,
+                check: wait::check,
+            },
+            Kind {
                 spec: merge::spec(),
                 decide: merge::decide,
                 check: nothing_more,
@@ -233,22 +298,7 @@ fn add_common(spec: &mut Spec) {
         "label": {"type": "string", "description": "What a front end shows"},
         "description": {"type": "string", "description": "A note for people"},
     });
-    let acting = json!({
-        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 3_600_000, "default": crate::settings::DEFAULT_TIMEOUT_MS,
-            "description": "Most time for one attempt"},
-        "retry": {
-            "type": "object", "additionalProperties": false,
-            "description": "When an attempt fails for a reason that may pass",
-            "properties": {
-                "max_attempts": {"type": "integer", "minimum": 1, "maximum": 20, "default": 1},
-                "backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 500},
-                "max_backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 30_000},
-                "jitter": {"type": "boolean", "default": true, "description": "Draw the wait between 0 and the backoff"},
-            },
-        },
-        "on_error": {"type": "string", "enum": ["fail", "continue", "error_edge"], "default": "fail",
-            "description": "After the last attempt: fail the run, go on with {error}, or take the edges from the handle `error`"},
-    });
+    let acting = crate::settings::schemas();
     let acts = spec.kind != "input" && spec.kind != "output";
     for (name, schema) in [common, acting]
         .iter()
@@ -270,7 +320,16 @@ fn add_common(spec: &mut Spec) {
 }
 
 /// Names in `data` that are settings, not config: never rendered.
-pub(crate) const COMMON: [&str; 5] = ["label", "description", "timeout_ms", "retry", "on_error"];
+pub(crate) const COMMON: [&str; 8] = [
+    "label",
+    "description",
+    "timeout_ms",
+    "retry",
+    "on_error",
+    "cache",
+    "pinned",
+    "skip_if",
+];
 
 /// How the strings of a config field are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -356,30 +415,6 @@ impl Call<'_> {
             other => other.clone(),
         })
     }
-}
-
-/// Decides what a node does.
-///
-/// # Errors
-/// When its config cannot be rendered in this scope.
-pub(crate) fn decide(
-    kind: &Kind,
-    data: &Map<String, Value>,
-    templates: &Templates,
-    scope: &Scope,
-    inputs: &Value,
-    incoming: &[Incoming],
-) -> Result<Effect, NodeError> {
-    let scope = scope.to_value();
-    let schema = &kind.spec.config_schema;
-    (kind.decide)(&Call {
-        data,
-        templates,
-        scope: &scope,
-        inputs,
-        incoming,
-        schema,
-    })
 }
 
 #[cfg(test)]
