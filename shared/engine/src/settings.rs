@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::fault::Faults;
+use crate::template::is_template;
 
 /// Time limit of one attempt where the node says nothing.
 pub const DEFAULT_TIMEOUT_MS: u64 = 120_000;
@@ -141,16 +142,26 @@ impl Settings {
                 own.insert(name.to_owned(), value.clone());
             }
         }
-        serde_json::from_value(Value::Object(own)).unwrap_or_else(|_| {
+        if own.iter().any(|(name, value)| holds_template(name, value)) {
             let message =
                 "timeout_ms, retry, on_error and cache must be plain values, not templates";
             faults.add(at, "not_allowed", message);
-            Self::default()
-        })
+        }
+        // What else is wrong with them, their schema has said.
+        serde_json::from_value(Value::Object(own)).unwrap_or_default()
     }
 
     /// Time limit of one attempt, in ms.
     pub(crate) fn attempt_ms(&self) -> u64 {
         self.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS)
+    }
+}
+
+fn holds_template(name: &str, value: &Value) -> bool {
+    match value {
+        _ if matches!(name, "pinned" | "skip_if" | "retry_if") => false,
+        Value::String(text) => is_template(text),
+        Value::Object(map) => map.iter().any(|(name, value)| holds_template(name, value)),
+        _ => false,
     }
 }

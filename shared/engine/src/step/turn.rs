@@ -107,6 +107,9 @@ impl<'a> Turn<'a> {
                     _ => false,
                 })?;
                 let (output, handle) = (output.clone(), handle.clone());
+                // Its timer, if it has one.
+                let node = node.clone();
+                self.step.commands.push(Command::Drop { node });
                 self.record(fact);
                 self.finish_with(place, output, handle);
             }

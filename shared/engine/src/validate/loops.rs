@@ -10,20 +10,19 @@ use crate::plan::Ready;
 
 /// The names of loops that a node's templates may use.
 pub(super) fn names(node: &Node, kinds: &HashMap<&str, &str>) -> Vec<&'static str> {
-    let parent = node.parent.as_deref().and_then(|id| kinds.get(id));
-    let mut names = match parent {
-        Some(&"for_each") => vec!["item", "index", "loops"],
-        Some(_) => vec!["index", "previous", "loops"],
+    let parent = node.parent.as_deref();
+    let kind = parent.map(|id| kinds.get(id).copied().unwrap_or_default());
+    let mut names = match kind {
         None => Vec::new(),
+        Some("for_each") => vec!["item", "index", "loops"],
+        Some("while") => vec!["index", "previous", "loops"],
+        // The parent is at fault, not what is said of it.
+        Some(_) => vec!["item", "index", "previous", "loops"],
     };
-    if node.kind == "while" {
-        names.extend(
-            ["index", "previous"]
-                .iter()
-                .filter(|name| parent != Some(&"while") || !names.contains(name))
-                .copied()
-                .collect::<Vec<_>>(),
-        );
+    for own in ["index", "previous"] {
+        if node.kind == "while" && !names.contains(&own) {
+            names.push(own);
+        }
     }
     names
 }
