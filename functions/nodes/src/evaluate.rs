@@ -33,6 +33,9 @@ pub struct Question {
     /// `vars` of the workflow.
     #[serde(default)]
     vars: Map<String, Value>,
+    /// What the loops around the node let it see: `item`, `index`, `previous`, `loops`.
+    #[serde(default)]
+    locals: Map<String, Value>,
     /// `run.started_at`, which is also what "now" means; the time of this request unless given.
     #[serde(default)]
     started_at: Option<String>,
@@ -83,7 +86,7 @@ pub struct Answer {
     /// Of a node: the handle whose edges it takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     handle: Option<String>,
-    /// Of a node that calls something: `{kind, request}`. Nothing is called.
+    /// Of a node that has something done (a call, its body, a wait): `{kind, request}`. Nothing is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<Value>,
     /// Why it cannot: `kind` and `message`, which names field, line and column.
@@ -104,8 +107,9 @@ pub async fn handle(
         .unwrap_or_else(|| clock::rfc3339(caller.cx.started_us));
     let around = Surroundings {
         inputs: Value::Object(question.inputs),
-        vars: question.vars,
+        vars: Value::Object(question.vars),
         nodes: question.nodes,
+        locals: question.locals,
         run: json!({"id": "preview", "trace_id": "preview", "started_at": started_at}),
         ..Surroundings::default()
     };

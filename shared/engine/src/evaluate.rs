@@ -3,10 +3,12 @@
 
 use serde_json::{Map, Value};
 
+use crate::decide::{pinned, skipped};
 use crate::document::Node;
 use crate::fault::{Fault, Faults};
 use crate::log::NodeError;
-use crate::nodes::{self, Effect, Incoming};
+use crate::nodes::{Call, Effect, Incoming, LOOP_NAMES, Round};
+use crate::plan::Ready;
 use crate::scope::Surroundings;
 use crate::template::{References, Templates};
 use crate::validate::read_node;
@@ -21,11 +23,11 @@ pub enum Evaluated {
         /// The handle whose edges it takes.
         handle: String,
     },
-    /// It calls something.
+    /// It has something done.
     Call {
-        /// `http` or `llm`.
+        /// `http`, `llm`, `enter` (its body runs, or the workflow that it calls) or `wait`.
         kind: &'static str,
-        /// What it sends, as the log of a run shows it.
+        /// What it sends, as the log of a run shows it; the items that its body starts from; what it waits for.
         request: Value,
     },
 }
@@ -67,36 +69,90 @@ pub fn evaluate_node(
     let node = Node {
         id: "preview".to_owned(),
         kind: kind.to_owned(),
+        parent: None,
         data: data.clone(),
         extra: Map::new(),
     };
-    let ready = read_node(&node, "", &templates, &mut faults);
+    let around = in_loop(kind, around);
+    let mut names = LOOP_NAMES.to_vec();
+    names.retain(|name| around.locals.contains_key(*name));
+    let ready = read_node(0, &node, "", &names, &templates, &mut faults);
     let Some(ready) = ready.filter(|_| faults.none()) else {
         return Err(faults.into_vec());
     };
-    let around = with_placeholders(around, &ready.references);
+    let around = with_placeholders(&around, &ready.references);
     let edges = incoming
         .iter()
         .map(|(source, value)| Incoming { source, value });
     let edges: Vec<Incoming<'_>> = edges.collect();
-    let effect = nodes::decide(
-        ready.kind,
+    Ok(effect(&ready, data, &templates, &around, &edges).map(shown))
+}
+
+/// What a run does with the node, in its order.
+fn effect(
+    ready: &Ready,
+    data: &Map<String, Value>,
+    templates: &Templates,
+    around: &Surroundings,
+    incoming: &[Incoming<'_>],
+) -> Result<Effect, NodeError> {
+    if let Some(effect) = pinned(&ready.settings) {
+        return Ok(effect);
+    }
+    let scope = around.scope();
+    if let Some(effect) = skipped(&ready.settings, templates, &scope, incoming)? {
+        return Ok(effect);
+    }
+    let index = around.locals.get("index").and_then(Value::as_u64);
+    let previous = around.locals.get("previous");
+    (ready.kind.decide)(&Call {
         data,
-        &templates,
-        around.scope(),
-        &around.inputs,
-        &edges,
-    );
-    Ok(effect.map(|effect| match effect {
-        Effect::Done(outcome) => Evaluated::Output {
+        templates,
+        scope: &scope,
+        inputs: &around.inputs,
+        incoming,
+        schema: &ready.kind.spec.config_schema,
+        round: Round {
+            index: index.and_then(|at| u32::try_from(at).ok()).unwrap_or(0),
+            previous: previous.unwrap_or(Round::FIRST.previous),
+        },
+        // The called workflow is not there: its inputs are taken as they are.
+        callee: Some(Vec::new()),
+    })
+}
+
+fn shown(effect: Effect) -> Evaluated {
+    let kind = effect.kind();
+    let request = effect.shown();
+    match effect {
+        Effect::Done(outcome) | Effect::Passed(outcome, _) => Evaluated::Output {
             output: outcome.output,
             handle: outcome.handle,
         },
-        call => Evaluated::Call {
-            kind: call.kind(),
-            request: call.shown().unwrap_or_default(),
+        Effect::Enter(items) => Evaluated::Call {
+            kind,
+            request: Value::Array(items),
         },
-    }))
+        Effect::Wait(wait) => Evaluated::Call {
+            kind,
+            request: wait.shown(),
+        },
+        Effect::Llm(_) | Effect::Http(_) => Evaluated::Call {
+            kind,
+            request: request.unwrap_or_default(),
+        },
+    }
+}
+
+/// A `while` sees its own round, the first unless another is given.
+fn in_loop(kind: &str, around: &Surroundings) -> Surroundings {
+    let mut around = around.clone();
+    if kind == "while" {
+        for (name, first) in [("index", Value::from(0)), ("previous", Value::Null)] {
+            around.locals.entry(name).or_insert(first);
+        }
+    }
+    around
 }
 
 /// Secrets are never looked up here: each stands for itself.
@@ -193,5 +249,55 @@ mod tests {
             "{faults:?}"
         );
         assert!(node("teleport", json!({}), json!({})).is_err());
+    }
+
+    #[test]
+    fn what_stands_for_a_nodes_work_is_shown_as_in_a_run() {
+        let node = |kind: &str, data: Value, incoming: Value, around: &Surroundings| {
+            let map = |value: Value| value.as_object().cloned().unwrap_or_default();
+            match evaluate_node(kind, &map(data), around, &map(incoming)) {
+                Ok(Ok(Evaluated::Output { output, handle })) => json!([output, handle]),
+                Ok(Ok(Evaluated::Call { kind, request })) => json!([kind, request]),
+                other => panic!("{other:?}"),
+            }
+        };
+        let pinned = json!({"url": "{{ secrets.K }}", "pinned": {"output": 7, "handle": "error"}});
+        assert_eq!(
+            node("http", pinned, json!({}), &around()),
+            json!([7, "error"])
+        );
+        let skipped = json!({"expression": "item > 1", "skip_if": "inputs.a == 1"});
+        assert_eq!(
+            node("filter", skipped, json!({"x": [3]}), &around()),
+            json!([[3], "*"])
+        );
+        assert_eq!(
+            node(
+                "for_each",
+                json!({"items": "{{ inputs.list }}"}),
+                json!({}),
+                &around()
+            ),
+            json!(["enter", [1, 2]])
+        );
+        assert_eq!(
+            node("wait", json!({"duration_ms": 5}), json!({}), &around()),
+            json!(["wait", {"kind": "timer", "after_ms": 5}])
+        );
+        let first = json!({"condition": "index == 0 and previous is none"});
+        assert_eq!(
+            node("while", first, json!({}), &around()),
+            json!(["enter", [null]])
+        );
+        let mut inside = around();
+        inside.locals = Map::from_iter([
+            ("item".to_owned(), json!({"n": 4})),
+            ("loops".to_owned(), json!({"each": {"index": 2}})),
+        ]);
+        let fields = json!({"fields": {"x": "{{ item.n }}", "y": "{{ loops.each.index + 1 }}"}});
+        assert_eq!(
+            node("transform", fields, json!({}), &inside),
+            json!([{"x": 4, "y": 3}, "output"])
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! `vars['a b']`: they are read straight from the JSON values. Whatever is not sure to give what the full engine gives
 //! (something undefined, an index from the end, a filter) is left to the full engine; a property test compares both.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::scope::{Root, Scope};
 
@@ -22,8 +22,6 @@ const WORDS: [&str; 12] = [
 pub(crate) enum Found<'s> {
     /// A value of the run.
     Value(&'s Value),
-    /// The constants as a whole.
-    Map(&'s Map<String, Value>),
     /// A text that is no JSON value of the run.
     Text(&'s str),
 }
@@ -33,7 +31,6 @@ impl Found<'_> {
     pub(crate) fn to_value(&self) -> Value {
         match self {
             Self::Value(value) => (*value).clone(),
-            Self::Map(map) => Value::Object((*map).clone()),
             Self::Text(text) => Value::from(*text),
         }
     }
@@ -58,22 +55,25 @@ impl Found<'_> {
 /// What the expression stands for, if it is a plain path to something that is there.
 pub(crate) fn find<'s>(expression: &str, scope: &'s Scope<'_>) -> Option<Found<'s>> {
     let mut rest = expression;
-    let root = scope.root(name(&mut rest)?)?;
+    let mut root = scope.root(name(&mut rest)?)?;
     let mut steps = Steps(rest);
+    while let Root::Names(names) = root {
+        let Step::Name(name) = steps.next()?? else {
+            return None;
+        };
+        root = names.get(name)?.root();
+    }
     let mut value = match root {
         Root::Value(value) => value,
-        Root::Vars(vars) => match steps.next()? {
-            None => return Some(Found::Map(vars)),
-            Some(Step::Name(name)) => vars.get(name)?,
-            Some(Step::Index(_)) => return None,
-        },
+        // Only what the names stand for is a value.
+        Root::Names(_) => return None,
         Root::Nodes => {
             let Step::Name(id) = steps.next()?? else {
                 return None;
             };
             let node = scope.nodes.get(id)?;
             match steps.next()?? {
-                Step::Name("output") => node.output?,
+                Step::Name("output") => node.output.as_ref()?.value,
                 Step::Name("state") => {
                     return matches!(steps.next(), Some(None)).then_some(Found::Text(node.state));
                 }
@@ -165,7 +165,10 @@ impl<'t> Steps<'t> {
 mod tests {
     use serde_json::json;
 
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::scope::{Local, View};
     use crate::template::Templates;
 
     /// SplitMix64: a failing case is found again.
@@ -221,6 +224,12 @@ mod tests {
                 "secrets.KEY",
                 "nope",
                 "item",
+                "index",
+                "previous",
+                "loops.each.item",
+                "loops['each'].index",
+                "loops.each",
+                "loops",
             ];
             let mut path = self.of(&roots).to_owned();
             for _ in 0..self.roll(4) {
@@ -276,8 +285,25 @@ mod tests {
                 "inputs": dice.value(3), "vars": {"a": dice.value(2), "b": dice.value(1)},
                 "nodes": {"n1": {"output": dice.value(3)}, "n-2": {"output": dice.value(2)}, "n3": {}},
             });
+            let run = json!({"id": "r1"});
+            let around =
+                json!({"item": dice.value(3), "index": dice.roll(4), "previous": dice.value(2)});
+            let around = around.as_object().cloned().unwrap_or_default();
             let mut scope = Scope::of(&all);
-            scope.run = json!({"id": "r1"});
+            scope.run = Some(View::of(&run));
+            for (name, value) in &around {
+                let local = match dice.roll(2) {
+                    0 => Local::Own(value.clone()),
+                    _ => Local::Of(View::of(value)),
+                };
+                scope.locals.insert(name, local);
+            }
+            let each = BTreeMap::from([
+                ("item", Local::Of(View::of(&around["item"]))),
+                ("index", Local::Own(around["index"].clone())),
+            ]);
+            let loops = BTreeMap::from([("each", Local::Names(each))]);
+            scope.locals.insert("loops", Local::Names(loops));
             scope.secrets.insert("KEY".to_owned(), "s3cret".to_owned());
             let text = dice.text();
             let expected = templates.render_in_full(&text, &scope);

@@ -1,5 +1,7 @@
 //! One attempt at a call to outside: a model or an HTTP request, with its time limit.
 
+mod hop;
+
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
@@ -7,15 +9,16 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{Either, select};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, header};
 use nodeai_engine::{
     AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, Model, Next, NodeError,
-    NodeOutcome, Paged, Redactor,
+    NodeOutcome, Paged, Redactor, Run,
 };
 use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
 use serde_json::Value;
 use url::Url;
 
+use self::hop::Hop;
 use crate::secrets::{self, Held};
 use crate::{
     Body, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError, SecretPort, Sink,
@@ -44,6 +47,23 @@ pub(crate) struct Which {
     pub(crate) timeout_ms: u64,
     /// The secrets that its node has opened.
     pub(crate) held: Rc<Held>,
+    /// The same for every attempt at the same call.
+    pub(crate) idempotency_key: String,
+    /// How many calls this attempt has made.
+    pub(crate) calls: Cell<u32>,
+    /// Where its result is kept, and for how many ms.
+    pub(crate) cache: Option<(String, u64)>,
+}
+
+impl Which {
+    /// The key of the attempt's next call: of the first it is the attempt's own.
+    fn next_key(&self, request: &[&[u8]]) -> String {
+        let at = self.calls.replace(self.calls.get() + 1);
+        match at {
+            0 => self.idempotency_key.clone(),
+            at => Run::further_key(&self.idempotency_key, at, request),
+        }
+    }
 }
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
@@ -52,9 +72,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     /// Performs an effect within its time limit. The result has no secrets in it.
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
-            Effect::Done(_) => CallMeta::default(),
             Effect::Llm(call) => call.meta(),
             Effect::Http(call) => call.meta(),
+            _ => CallMeta::default(),
         };
         let limit = pin!(
             self.ports
@@ -71,9 +91,13 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
 
     async fn work(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
-            Effect::Done(outcome) => (CallMeta::default(), Ok(outcome)),
             Effect::Llm(call) => self.ask(which, &call).await,
             Effect::Http(call) => self.request(which, *call).await,
+            // The driver answers the others itself.
+            _ => {
+                let error = NodeError::new("internal", "not a call", false);
+                (CallMeta::default(), Err(error))
+            }
         }
     }
 
@@ -159,8 +183,8 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
                 outcome
             }
             Effect::Http(call) => self.request(which, *call).await.1?,
-            Effect::Llm(_) => {
-                let message = "a tool cannot ask a model";
+            _ => {
+                let message = "a tool gives a value or sends one request";
                 return Err(NodeError::new("tool", message, false));
             }
         };
@@ -208,7 +232,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         let endpoint = &model.endpoint;
         let key = self.key_of(which, model).await?;
         let stream = self.ports.sink.wants_events();
-        let request = endpoint.request(chat, key.as_deref(), stream)?;
+        let mut request = endpoint.request(chat, key.as_deref(), stream)?;
+        let uri = request.uri().to_string();
+        let parts = [uri.as_bytes(), request.body().as_ref()];
+        let key = which.next_key(&parts);
+        add_key(request.headers_mut(), &key);
         self.check(which, &request.uri().to_string())?;
         let response = self
             .ports
@@ -317,16 +345,18 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     /// Sends the request. A connection's token that the server does not take (401) may have been revoked before its
     /// time: it is refreshed once, and the request, which the server has not taken either, sent again.
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let parts = [call.method.as_str(), call.url.as_str()].map(str::as_bytes);
+        let key = which.next_key(&[parts[0], parts[1], &call.body]);
         let Some(connection) = &call.connection else {
-            return self.follow(which, call, None).await;
+            return self.follow(which, call, &key, None).await;
         };
         let token = self.token_of(which, connection, None).await?;
-        let reply = self.follow(which, call, Some(&token)).await?;
+        let reply = self.follow(which, call, &key, Some(&token)).await?;
         if reply.status != 401 {
             return Ok(reply);
         }
         match self.token_of(which, connection, Some(&token.value)).await {
-            Ok(fresh) => self.follow(which, call, Some(&fresh)).await,
+            Ok(fresh) => self.follow(which, call, &key, Some(&fresh)).await,
             Err(_) => Ok(reply),
         }
     }
@@ -350,12 +380,15 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         &self,
         which: &Which,
         call: &HttpCall,
+        key: &str,
         token: Option<&Secret>,
     ) -> Result<HttpReply, NodeError> {
+        let mut headers = call.headers.clone();
+        add_key(&mut headers, key);
         let mut hop = Hop {
             method: call.method.clone(),
             url: call.url.clone(),
-            headers: call.headers.clone(),
+            headers,
             body: Bytes::from(call.body.clone()),
         };
         if let Some(token) = token {
@@ -383,107 +416,19 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 }
 
+/// Lets the other side notice that a call is made again (the draft "The Idempotency-Key HTTP
+/// Header Field"); a key that the node itself gives stays.
+fn add_key(headers: &mut HeaderMap, key: &str) {
+    if let Ok(key) = http::HeaderValue::from_str(key)
+        && !key.is_empty()
+    {
+        headers.entry("idempotency-key").or_insert(key);
+    }
+}
+
 /// The vault's failure as the node's.
 pub(crate) fn unreadable(error: SecretError) -> NodeError {
     NodeError::new("secrets_unavailable", error.to_string(), error.retryable)
-}
-
-/// One request of a chain of redirects.
-struct Hop {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Hop {
-    /// Adds a connection's token, which goes to its provider's hosts only. A redirect to another origin drops it.
-    fn authorize(&mut self, token: &Secret) -> Result<(), NodeError> {
-        if !token.may_go_to(&self.url) {
-            let host = self.url.host_str().unwrap_or("");
-            return Err(NodeError::new(
-                "connection_host_refused",
-                format!("the connection's provider does not list {host} among its hosts"),
-                false,
-            ));
-        }
-        let value = http::HeaderValue::from_str(&format!("Bearer {}", token.value));
-        let mut value = value.map_err(|_| {
-            let message = "the access token cannot be sent as a header field";
-            NodeError::new("connection_unusable", message, false)
-        })?;
-        value.set_sensitive(true);
-        self.headers.insert(header::AUTHORIZATION, value);
-        Ok(())
-    }
-
-    fn request(&self) -> Result<http::Request<Bytes>, NodeError> {
-        let mut url = self.url.clone();
-        url.set_fragment(None);
-        let request = http::Request::builder()
-            .method(self.method.clone())
-            .uri(url.as_str());
-        let request = request.body(self.body.clone());
-        let mut request =
-            request.map_err(|error| NodeError::config(format!("cannot be sent: {error}")))?;
-        *request.headers_mut() = self.headers.clone();
-        let agent = http::HeaderValue::from_static("nodeai");
-        request
-            .headers_mut()
-            .entry(header::USER_AGENT)
-            .or_insert(agent);
-        Ok(request)
-    }
-
-    /// The next hop, if the answer is a redirect (RFC 9110, section 15.4). Header fields
-    /// that may hold credentials do not go to another origin.
-    fn follow(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, NodeError> {
-        let to = headers
-            .get(header::LOCATION)
-            .and_then(|to| to.to_str().ok());
-        let (301 | 302 | 303 | 307 | 308, Some(to)) = (status.as_u16(), to) else {
-            return Ok(None);
-        };
-        let url = self.url.join(to).map_err(|_| {
-            NodeError::new(
-                "bad_redirect",
-                "the server redirects to something that is no URL",
-                false,
-            )
-        })?;
-        let keeps = matches!(status.as_u16(), 307 | 308);
-        let becomes_get = !keeps && !matches!(self.method, Method::GET | Method::HEAD);
-        let mut next = Self {
-            method: if becomes_get {
-                Method::GET
-            } else {
-                self.method.clone()
-            },
-            headers: self.headers.clone(),
-            body: if becomes_get {
-                Bytes::new()
-            } else {
-                self.body.clone()
-            },
-            url,
-        };
-        if next.url.origin() != self.url.origin() {
-            let harmless = [
-                header::ACCEPT,
-                header::ACCEPT_LANGUAGE,
-                header::CONTENT_TYPE,
-                header::USER_AGENT,
-            ];
-            next.headers = harmless
-                .into_iter()
-                .filter_map(|name| Some((name.clone(), self.headers.get(&name)?.clone())))
-                .collect();
-        }
-        if becomes_get {
-            next.headers.remove(header::CONTENT_TYPE);
-        }
-        Ok(Some(next))
-    }
 }
 
 /// The whole body, up to a limit.

@@ -8,24 +8,29 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::future::{Either, FutureExt, LocalBoxFuture, select};
+use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
-    AttemptResult, CallMeta, CancelReason, Command, Compiled, Effect, Event, Illegal, NodeError,
-    Redactor, Run, RunError, RunStarted, Status, Totals, What, spans_of, totals_of,
+    AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, Illegal,
+    MOST_DEPTH, MOST_STEPS, NodeError, Redactor, Run, RunError, RunStarted, Status, Totals, What,
+    spans_of, totals_of,
 };
 use nodeai_telemetry::{Span, SpanId, TraceContext};
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
 use crate::secrets::Held;
-use crate::{Clock, Entropy, HttpPort, Live, Ports, SecretPort, Sink, UrlGuard};
+use crate::{Clock, Entropy, HttpPort, Ports, SecretPort, Sink, UrlGuard, live};
 
 /// How a run is driven.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Most attempts at the same time.
     pub max_concurrency: u32,
+    /// How deep workflows may call workflows.
+    pub max_depth: u32,
+    /// Most nodes that may run, each iteration's counted anew.
+    pub max_steps: u64,
     /// Most time for the whole run, in ms.
     pub timeout_ms: u64,
     /// Which URLs may be called.
@@ -36,6 +41,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_concurrency: 16,
+            max_depth: MOST_DEPTH,
+            max_steps: MOST_STEPS,
             timeout_ms: 600_000,
             guard: UrlGuard::default(),
         }
@@ -97,6 +104,8 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
         definition_hash: plan.hash().to_owned(),
         seed: u32::from_le_bytes(seed),
         max_concurrency: options.max_concurrency,
+        max_depth: options.max_depth,
+        max_steps: options.max_steps,
     }));
     let shared = shared(ports, &options.guard);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
@@ -159,9 +168,12 @@ enum Done {
         call: Box<CallMeta>,
         result: AttemptResult,
     },
-    RetryDue {
+    Due {
         node: String,
+        due: Due,
     },
+    /// The engine had it dropped.
+    Dropped,
 }
 
 struct Driver<'a, H, C, E, S, L> {
@@ -170,7 +182,10 @@ struct Driver<'a, H, C, E, S, L> {
     log: Vec<Event>,
     commands: VecDeque<Command>,
     tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
-    /// What each node has opened: an attempt after the first opens nothing again.
+    /// Ends a node's tasks.
+    aborts: BTreeMap<String, Vec<AbortHandle>>,
+    /// What each node has opened: an attempt after the first, or in another iteration, opens
+    /// nothing again.
     held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
 }
@@ -183,6 +198,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             log,
             commands: VecDeque::new(),
             tasks: FuturesUnordered::new(),
+            aborts: BTreeMap::new(),
             held: BTreeMap::new(),
             deadline_us: i64::MAX,
         }
@@ -234,32 +250,45 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
 
     async fn report(&mut self, done: Done) {
         let fact = match done {
-            Done::RetryDue { node } => What::RetryDue { node },
+            Done::Dropped => return,
+            Done::Due { node, due } => {
+                self.aborts.remove(&node);
+                due.fact(node)
+            }
             Done::Attempt {
                 node,
                 attempt,
                 call,
                 result,
-            } => What::AttemptFinished {
-                node,
-                attempt,
-                result,
-                call,
-            },
+            } => {
+                self.aborts.remove(&node);
+                let result = match result {
+                    AttemptResult::Error { error } => AttemptResult::Error {
+                        error: self.run.judge(&node, attempt, error),
+                    },
+                    result => result,
+                };
+                What::AttemptFinished {
+                    node,
+                    attempt,
+                    result,
+                    call,
+                }
+            }
         };
         self.accept(fact).await;
     }
 
     /// Hands a fact to the engine, appends what follows to the log and tells the listener.
-    /// A fact that cannot happen now is a late one: it is dropped.
-    async fn accept(&mut self, fact: What) {
+    /// A fact that cannot happen now is a late one: it is dropped, and the answer is false.
+    async fn accept(&mut self, fact: What) -> bool {
         let Ok(step) = self.run.accept(fact, self.shared.ports.clock.now_us()) else {
-            return;
+            return false;
         };
         self.commands.extend(step.commands);
         if self.shared.ports.sink.wants_events() {
             for event in &step.events {
-                if let Some(live) = self.live(event)
+                if let Some(live) = live::of(event, &step.events, self.run.plan())
                     && !self.shared.closed.get()
                     && self.shared.ports.sink.send(live).await.is_err()
                 {
@@ -268,20 +297,39 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             }
         }
         self.log.extend(step.events);
+        true
+    }
+
+    /// Works on something until it is done or dropped.
+    fn spawn(&mut self, node: &str, work: impl Future<Output = Done> + 'a) {
+        let (handle, registration) = AbortHandle::new_pair();
+        let work = Abortable::new(work, registration);
+        let task = work.map(|done| done.unwrap_or(Done::Dropped));
+        self.tasks.push(task.boxed_local());
+        let handles = self.aborts.entry(node.to_owned()).or_default();
+        handles.push(handle);
     }
 
     async fn perform(&mut self) {
         while let Some(command) = self.commands.pop_front() {
             match command {
                 Command::Stop => self.tasks.clear(),
-                Command::Wait { node, until_us } => {
+                Command::Drop { node } => {
+                    let handles = self.aborts.remove(&node);
+                    handles.iter().flatten().for_each(AbortHandle::abort);
+                }
+                Command::Wait {
+                    node,
+                    until_us,
+                    due,
+                } => {
                     let clock = self.shared.ports.clock;
                     let wait_us = u64::try_from(until_us - clock.now_us()).unwrap_or(0);
-                    let wait = async move {
+                    let waiting = node.clone();
+                    self.spawn(&waiting, async move {
                         clock.sleep(wait_us).await;
-                        Done::RetryDue { node }
-                    };
-                    self.tasks.push(wait.boxed_local());
+                        Done::Due { node, due }
+                    });
                 }
                 Command::StartAttempt {
                     node,
@@ -293,6 +341,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                         attempt,
                         timeout_ms,
                         held: Rc::default(),
+                        idempotency_key: String::new(),
+                        calls: Cell::new(0),
+                        cache: None,
                     })
                     .await;
                 }
@@ -314,7 +365,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let effect = opened.and_then(|held| {
             which.held = held;
             let effect = self.run.decide(&which.node, &which.held.values())?;
-            if matches!(effect, Effect::Done(_)) {
+            if !matches!(effect, Effect::Llm(_) | Effect::Http(_)) {
                 which.held.check_unsent()?;
             }
             Ok(effect)
@@ -323,19 +374,23 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let input = input.map(|input| self.shared.redactor.borrow().value(input));
         let (node, attempt) = (which.node.clone(), which.attempt);
         let span_id = self.span_id();
-        self.accept(What::AttemptStarted {
+        let started = self.accept(What::AttemptStarted {
             node: node.clone(),
             attempt,
             span_id,
             input,
-        })
-        .await;
-        let at_once = match effect {
-            Ok(Effect::Done(outcome)) => Ok(outcome),
-            Err(error) => Err(error),
-            Ok(effect) => {
+        });
+        if !started.await {
+            // Its loop has failed meanwhile.
+            return;
+        }
+        let (call, result) = match self.at_once(effect) {
+            Ok((call, result)) => (call, result),
+            Err(effect) => {
                 let shared = self.shared;
-                let task = async move {
+                which.idempotency_key = self.run.idempotency_key(&node);
+                which.cache = self.run.cache_key(&node, &effect);
+                return self.spawn(&node, async move {
                     let (call, result) = shared.perform(&which, effect).await;
                     Done::Attempt {
                         node: which.node,
@@ -343,27 +398,56 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                         call: Box::new(call),
                         result,
                     }
-                };
-                return self.tasks.push(task.boxed_local());
+                });
             }
         };
-        let result = self.shared.blank_result(at_once);
-        let call = Box::<CallMeta>::default();
-        self.accept(What::AttemptFinished {
+        let done = Done::Attempt {
             node,
             attempt,
+            call: Box::new(call),
             result,
-            call,
-        })
-        .await;
+        };
+        self.report(done).await;
+    }
+
+    /// What needs no call; a call is given back.
+    fn at_once(
+        &self,
+        effect: Result<Effect, NodeError>,
+    ) -> Result<(CallMeta, AttemptResult), Effect> {
+        let shared = self.shared;
+        let (call, result) = match effect {
+            Err(error) => (CallMeta::default(), shared.blank_result(Err(error))),
+            Ok(Effect::Done(outcome)) => (CallMeta::default(), shared.blank_result(Ok(outcome))),
+            Ok(Effect::Passed(outcome, shortcut)) => {
+                let call = CallMeta {
+                    shortcut: Some(shortcut),
+                    ..CallMeta::default()
+                };
+                (call, shared.blank_result(Ok(outcome)))
+            }
+            Ok(Effect::Enter(items)) => {
+                let redactor = shared.redactor.borrow();
+                let items = items.into_iter().map(|item| redactor.value(item));
+                let items = items.collect();
+                (CallMeta::default(), AttemptResult::Enter { items })
+            }
+            Ok(Effect::Wait(wait)) => {
+                let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                (CallMeta::default(), AttemptResult::Wait { wait })
+            }
+            Ok(effect @ (Effect::Llm(_) | Effect::Http(_))) => return Err(effect),
+        };
+        Ok((call, result))
     }
 
     /// Opens the secrets that a node refers to, just before its first attempt.
     async fn open_secrets(&mut self, node: &str) -> Result<Rc<Held>, NodeError> {
-        if let Some(held) = self.held.get(node) {
+        let names = self.run.plan().secrets_of(node);
+        let key = without_iterations(node);
+        if let Some(held) = self.held.get(&key) {
             return Ok(held.clone());
         }
-        let names = self.run.plan().secrets_of(node);
         let opened = match names.is_empty() {
             true => BTreeMap::new(),
             false => {
@@ -376,7 +460,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             .values()
             .for_each(|secret| redactor.add(&secret.value));
         let held = Rc::new(Held::new(opened));
-        self.held.insert(node.to_owned(), held.clone());
+        self.held.insert(key, held.clone());
         Ok(held)
     }
 
@@ -384,50 +468,6 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let mut random = [0; 8];
         self.shared.ports.entropy.fill(&mut random);
         SpanId::from_random(random)
-    }
-
-    fn live(&self, event: &Event) -> Option<Live> {
-        Some(match &event.what {
-            What::RunStarted(started) => Live::RunStarted {
-                execution_id: started.execution_id.clone(),
-                trace_id: started.trace_id.to_string(),
-            },
-            What::AttemptStarted { node, attempt, .. } => Live::NodeStarted {
-                node_id: node.clone(),
-                node_type: self.run.plan().kind_of(node).unwrap_or_default().to_owned(),
-                attempt: *attempt,
-            },
-            What::RetryScheduled {
-                node,
-                attempt,
-                due_us,
-            } => Live::NodeRetry {
-                node_id: node.clone(),
-                attempt: *attempt,
-                wait_ms: (due_us - event.at_us) / 1_000,
-            },
-            What::NodeFinished { node, handle, .. } => Live::NodeFinished {
-                node_id: node.clone(),
-                handle: handle.clone(),
-                output: self.run.output(node).cloned().unwrap_or_default(),
-            },
-            What::NodeFailed {
-                node,
-                error,
-                handled,
-            } => Live::NodeFailed {
-                node_id: node.clone(),
-                error: error.clone(),
-                handled: *handled,
-            },
-            What::NodeSkipped { node } => Live::NodeSkipped {
-                node_id: node.clone(),
-            },
-            What::NodeCancelled { node } => Live::NodeCancelled {
-                node_id: node.clone(),
-            },
-            _ => return None,
-        })
     }
 
     fn finish(self) -> Finished {
@@ -452,4 +492,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             finished_us,
         }
     }
+}
+
+/// The way to a node in the document, whatever the iteration.
+fn without_iterations(way: &str) -> String {
+    let steps = way.split('/').map(|step| step.split('[').next());
+    steps.flatten().collect::<Vec<_>>().join("/")
 }

@@ -34,6 +34,9 @@ pub struct RunFailure {
     /// The node that failed; absent when the run as a whole did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_id: Option<String>,
+    /// The way to it, when it is inside a loop or a called workflow, such as `each[2]/fetch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Stable name of the cause, such as `timeout` or `http_status`.
     pub kind: String,
     /// For a person.
@@ -44,6 +47,7 @@ impl From<RunError> for RunFailure {
     fn from(error: RunError) -> Self {
         Self {
             node_id: error.node_id,
+            path: error.path,
             kind: error.kind,
             message: error.message,
         }

@@ -235,6 +235,22 @@ impl HttpCall {
         }
     }
 
+    /// Everything on which the answer depends.
+    pub(super) fn identity(&self) -> Value {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        json!([
+            self.method.as_str(),
+            self.url.as_str(),
+            headers.collect::<Vec<_>>(),
+            self.body,
+            self.max_response_bytes,
+            self.fail_on_status,
+            self.connection,
+            self.pages.as_ref().map(Pages::identity),
+        ])
+    }
+
     /// Turns the answer into the node's output.
     ///
     /// # Errors

@@ -347,6 +347,23 @@ impl LlmCall {
         }
     }
 
+    /// Everything on which the answer depends.
+    pub(super) fn identity(&self) -> Value {
+        let models = self.models.iter().map(|model| {
+            let endpoint = &model.endpoint;
+            json!([endpoint.reference(), endpoint.base_url, model.api_key])
+        });
+        let shape = format!("{:?}", self.shape);
+        let agent = self.agent.as_ref().map(Agent::identity);
+        json!([
+            models.collect::<Vec<_>>(),
+            self.chat,
+            self.repairs,
+            shape,
+            agent
+        ])
+    }
+
     /// What is sent, for the log. Pictures within URLs are left out.
     pub(super) fn shown(&self) -> Value {
         let mut shown = json!({"model": self.models[0].endpoint.reference()});

@@ -4,6 +4,8 @@
 mod ai;
 mod condition;
 mod data;
+mod flow;
+mod for_each;
 mod http;
 mod input;
 mod llm;
@@ -12,8 +14,12 @@ mod note;
 mod output;
 mod respond;
 mod stop;
+mod switch;
 mod template;
 mod transform;
+mod wait;
+mod while_loop;
+mod workflow;
 
 use std::sync::OnceLock;
 
@@ -21,14 +27,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::flow::WorkflowRef;
+pub(crate) use self::flow::{Flow, Join, LOOP_NAMES, OnItemError, own_handles};
 pub use self::http::{HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
 pub(crate) use self::llm::to_micros;
 pub use self::llm::{LlmCall, Model, Next, Talk};
-pub(crate) use self::merge::joins_any;
+pub use self::wait::WaitCall;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::NodeError;
+use crate::log::{NodeError, Shortcut};
 use crate::scope::Scope;
 use crate::template::{TemplateError, Templates};
 
@@ -96,6 +104,12 @@ impl Outcome {
 pub enum Effect {
     /// Nothing: the value is here.
     Done(Outcome),
+    /// Nothing: something stands for the node's work.
+    Passed(Outcome, Shortcut),
+    /// Run the node's body once for each of these.
+    Enter(Vec<Value>),
+    /// Wait.
+    Wait(Box<WaitCall>),
     /// Ask a model.
     Llm(Box<LlmCall>),
     /// Send a request.
@@ -103,25 +117,36 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// `done`, `llm` or `http`.
+    /// `done`, `enter`, `wait`, `llm` or `http`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Done(_) => "done",
+            Self::Done(_) | Self::Passed(..) => "done",
+            Self::Enter(_) => "enter",
+            Self::Wait(_) => "wait",
             Self::Llm(_) => "llm",
             Self::Http(_) => "http",
         }
     }
 
-    /// What a call sends, for the log; none for a value. Secrets are still in it.
+    /// What a call sends, for the log; none for what needs no call. Secrets are still in it.
     pub(crate) fn shown(&self) -> Option<Value> {
         match self {
-            Self::Done(_) => None,
             Self::Llm(call) => Some(call.shown()),
             Self::Http(call) => Some(json!({
                 "method": call.method.as_str(),
                 "url": call.meta().url,
                 "body": String::from_utf8_lossy(&call.body),
             })),
+            _ => None,
+        }
+    }
+
+    /// Everything on which the result of a call depends, for the key of its cache; none for what needs no call.
+    pub(crate) fn identity(&self) -> Option<Value> {
+        match self {
+            Self::Llm(call) => Some(json!(["llm", call.identity()])),
+            Self::Http(call) => Some(json!(["http", call.identity()])),
+            _ => None,
         }
     }
 }
@@ -135,6 +160,28 @@ pub(crate) struct Incoming<'a> {
     pub(crate) value: &'a Value,
 }
 
+/// Where a loop stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round<'a> {
+    /// How many iterations there were.
+    pub(crate) index: u32,
+    /// The result of the last one.
+    pub(crate) previous: &'a Value,
+}
+
+impl Round<'_> {
+    /// Before the first iteration.
+    pub(crate) const FIRST: Round<'static> = Round {
+        index: 0,
+        previous: &Value::Null,
+    };
+
+    /// The output of a loop that ends here.
+    pub(crate) fn output(&self) -> Value {
+        json!({"result": self.previous, "iterations": self.index})
+    }
+}
+
 /// Everything a decision may look at.
 pub(crate) struct Call<'a> {
     pub(crate) data: &'a Map<String, Value>,
@@ -143,6 +190,9 @@ pub(crate) struct Call<'a> {
     pub(crate) inputs: &'a Value,
     pub(crate) incoming: &'a [Incoming<'a>],
     pub(crate) schema: &'a Value,
+    pub(crate) round: Round<'a>,
+    /// The configs of the input nodes of the workflow that a `workflow` node calls.
+    pub(crate) callee: Option<Vec<&'a Map<String, Value>>>,
 }
 
 /// One node kind.
@@ -183,6 +233,11 @@ pub(crate) fn kinds() -> &'static [Kind] {
             Kind::new(template::spec(), template::decide),
             Kind::new(transform::spec(), transform::decide),
             Kind::new(condition::spec(), condition::decide),
+            Kind::new(switch::spec(), switch::decide).checked(switch::check),
+            Kind::new(for_each::spec(), for_each::decide),
+            Kind::new(while_loop::spec(), while_loop::decide),
+            Kind::new(workflow::spec(), workflow::decide),
+            Kind::new(wait::spec(), wait::decide).checked(wait::check),
             Kind::new(merge::spec(), merge::decide),
         ];
         kinds.extend(data::kinds());
@@ -225,22 +280,7 @@ fn add_common(spec: &mut Spec) {
         "label": {"type": "string", "description": "What a front end shows"},
         "description": {"type": "string", "description": "A note for people"},
     });
-    let acting = json!({
-        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 3_600_000, "default": crate::settings::DEFAULT_TIMEOUT_MS,
-            "description": "Most time for one attempt"},
-        "retry": {
-            "type": "object", "additionalProperties": false,
-            "description": "When an attempt fails for a reason that may pass",
-            "properties": {
-                "max_attempts": {"type": "integer", "minimum": 1, "maximum": 20, "default": 1},
-                "backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 500},
-                "max_backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 30_000},
-                "jitter": {"type": "boolean", "default": true, "description": "Draw the wait between 0 and the backoff"},
-            },
-        },
-        "on_error": {"type": "string", "enum": ["fail", "continue", "error_edge"], "default": "fail",
-            "description": "After the last attempt: fail the run, go on with {error}, or take the edges from the handle `error`"},
-    });
+    let acting = crate::settings::schemas();
     let acts = spec.kind != "input" && !gives_back(&spec.kind) && !is_remark(&spec.kind);
     for (name, schema) in [common, acting]
         .iter()
@@ -262,7 +302,16 @@ fn add_common(spec: &mut Spec) {
 }
 
 /// Names in `data` that are settings, not config: never rendered.
-pub(crate) const COMMON: [&str; 5] = ["label", "description", "timeout_ms", "retry", "on_error"];
+pub(crate) const COMMON: [&str; 8] = [
+    "label",
+    "description",
+    "timeout_ms",
+    "retry",
+    "on_error",
+    "cache",
+    "pinned",
+    "skip_if",
+];
 
 /// How the strings of a config field are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -374,7 +423,7 @@ impl Call<'_> {
     }
 }
 
-/// Decides what a node does.
+/// Decides what a node does that is in no loop and calls no workflow.
 ///
 /// # Errors
 /// When its config cannot be rendered in this scope.
@@ -382,18 +431,19 @@ pub(crate) fn decide(
     kind: &Kind,
     data: &Map<String, Value>,
     templates: &Templates,
-    scope: Scope<'_>,
+    scope: &Scope<'_>,
     inputs: &Value,
     incoming: &[Incoming<'_>],
 ) -> Result<Effect, NodeError> {
-    let schema = &kind.spec.config_schema;
     (kind.decide)(&Call {
         data,
         templates,
-        scope: &scope,
+        scope,
         inputs,
         incoming,
-        schema,
+        schema: &kind.spec.config_schema,
+        round: Round::FIRST,
+        callee: None,
     })
 }
 

@@ -2,7 +2,7 @@
 //! arguments that the model gave.
 
 use nodeai_llm::{Tool, ToolCall};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Faults;
@@ -10,7 +10,7 @@ use crate::log::NodeError;
 use crate::nodes::llm::{self, Config as Chat};
 use crate::nodes::{Call, Effect, Spec, kind};
 use crate::schema::{Checker, Templates as Mode};
-use crate::scope::Surroundings;
+use crate::scope::{Local, Surroundings};
 use crate::template::Templates;
 
 /// Node types that can be tools: they give a value or send one request.
@@ -93,7 +93,7 @@ pub(in crate::nodes) struct Agent {
     around: Surroundings,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 struct Function {
     name: String,
     description: Option<String>,
@@ -101,7 +101,7 @@ struct Function {
     node: Node,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 struct Node {
     #[serde(rename = "type")]
     kind: String,
@@ -193,6 +193,17 @@ pub(in crate::nodes) fn check(data: &Map<String, Value>, at: &str, faults: &mut 
 }
 
 impl Agent {
+    /// What its answers depend on beside the conversation: what its tools are, and what they see.
+    pub(in crate::nodes) fn identity(&self) -> Value {
+        let mut text = json!(self.tools).to_string();
+        if self.tools.iter().any(|tool| tool.node.kind == "date") {
+            // "now" is when the run began.
+            text.push_str("run");
+        }
+        let around = self.around.seen_by(&text);
+        json!([text, around, self.max_steps, self.max_cost_pusd])
+    }
+
     /// Why the model is not asked again, if it is not.
     pub(in crate::nodes) fn exceeded(
         &self,
@@ -251,12 +262,12 @@ impl Agent {
         let kind = kind(&tool.node.kind)
             .ok_or_else(|| wrong("the tool's node type does not exist".to_owned()))?;
         let mut scope = self.around.scope();
-        scope.locals.insert("args", args);
+        scope.locals.insert("args", Local::Own(args));
         crate::nodes::decide(
             kind,
             &tool.node.data,
             &Templates::new(),
-            scope,
+            &scope,
             &self.around.inputs,
             &[],
         )

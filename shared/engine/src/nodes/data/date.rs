@@ -83,7 +83,12 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let mut config: Config = call.config()?;
     let zone = read::zone(config.zone.as_deref().unwrap_or("UTC"))?;
     let value = match config.operation.as_str() {
-        "now" => call.scope.run["started_at"].clone(),
+        "now" => call
+            .scope
+            .run
+            .as_ref()
+            .map(|run| run.value["started_at"].clone())
+            .unwrap_or_default(),
         _ => call.value_or_incoming("value", config.value.take())?,
     };
     let at = config.read("value", &value, &zone)?;

@@ -198,16 +198,17 @@ pub(super) mod testing {
 
     use crate::log::NodeError;
     use crate::nodes::{Effect, Incoming, decide, kind};
-    use crate::scope::Scope;
+    use crate::scope::{Scope, View};
     use crate::template::Templates;
 
     /// What a node of this kind makes of a config and of a value that comes in.
     pub(crate) fn run(name: &str, data: Value, incoming: Value) -> Result<Value, NodeError> {
         let data: Map<String, Value> = data.as_object().expect("an object").clone();
         let inputs = Value::Null;
+        let run = serde_json::json!({"id": "r", "started_at": "2024-03-10T06:30:00.000000Z"});
         let scope = Scope {
-            inputs: Some(&incoming),
-            run: serde_json::json!({"id": "r", "started_at": "2024-03-10T06:30:00.000000Z"}),
+            inputs: Some(View::of(&incoming)),
+            run: Some(View::of(&run)),
             ..Scope::default()
         };
         let edges = [Incoming {
@@ -215,7 +216,7 @@ pub(super) mod testing {
             value: &incoming,
         }];
         let kind = kind(name).expect("a kind");
-        match decide(kind, &data, &Templates::new(), scope, &inputs, &edges)? {
+        match decide(kind, &data, &Templates::new(), &scope, &inputs, &edges)? {
             Effect::Done(outcome) => Ok(outcome.output),
             other => panic!("{other:?}"),
         }

@@ -1,6 +1,6 @@
 //! Pages of an answer: by a link to the next one, by a cursor, by page numbers or by offsets. Bounded in number and size.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -30,7 +30,7 @@ pub(super) fn schema() -> Value {
     })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum By {
     Link,
@@ -104,6 +104,18 @@ impl Pages {
             bytes: 0,
             count: 0,
         })
+    }
+
+    /// What they depend on.
+    pub(super) fn identity(&self) -> Value {
+        json!([
+            self.by,
+            self.items,
+            self.next,
+            self.param,
+            self.position,
+            self.max_pages
+        ])
     }
 
     /// The URL of the page after this one, if there is one.
