@@ -10,7 +10,7 @@ const LONGEST: usize = 2_000;
 /// Least and most bytes of a compiled pattern, and the product of its size and the text's: matching may take that long.
 const SMALLEST: usize = 8 * 1024;
 const LARGEST: usize = 256 * 1024;
-const MOST_WORK: usize = 16 * 1024 * 1024 * 1024;
+const MOST_WORK: u64 = 16 * 1024 * 1024 * 1024;
 
 /// Compiles a pattern, named by its field, for a text of so many bytes.
 pub(super) fn compile(
@@ -24,9 +24,10 @@ pub(super) fn compile(
             "/{field}: the pattern is longer than {LONGEST} characters"
         )));
     }
+    let size = usize::try_from(MOST_WORK / length.max(1) as u64).unwrap_or(LARGEST);
     let built = RegexBuilder::new(text)
         .case_insensitive(ignore_case)
-        .size_limit((MOST_WORK / length.max(1)).clamp(SMALLEST, LARGEST))
+        .size_limit(size.clamp(SMALLEST, LARGEST))
         .nest_limit(50)
         .build();
     built.map_err(|error| NodeError::config(format!("/{field}: {error}")))
