@@ -13,7 +13,7 @@ use crate::template::jinja;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
     pub(crate) value: Value,
-    made: OnceLock<Jinja>,
+    pub(crate) made: OnceLock<Jinja>,
 }
 
 impl Seen {
@@ -136,7 +136,7 @@ pub(crate) struct Scope<'a> {
     /// Names of this place alone: of the loops around, such as `item`, `index` and `loops`, or of what is at hand.
     pub(crate) locals: BTreeMap<&'a str, Local<'a>>,
     /// `nodes` as the full engine sees them.
-    made: OnceLock<Jinja>,
+    pub(crate) made: OnceLock<Jinja>,
 }
 
 /// A scope that owns what it shows: of a preview, or for what is rendered later.

@@ -290,6 +290,7 @@ mod tests {
             body: Vec::new(),
             max_response_bytes: 1_000,
             fail_on_status: true,
+            connection: None,
             pages: Some(Pages::new(config).expect("valid")),
         }
     }
