@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 nodeai_store::columns! {
     /// One row per opening.
     secret_access_log {
-        id: Uuid, secret_id: Uuid, number: Int, user_id: Uuid, key_id: Uuid, execution_id: Uuid, node_id: Text,
+        id: Uuid, secret_id: Uuid, number: Int, connection_id: Uuid, user_id: Uuid, key_id: Uuid, execution_id: Uuid, node_id: Text,
         purpose: Text, at: Time,
     }
 }
@@ -22,6 +22,7 @@ const SHOWN: &[Column] = &[
     col::id,
     col::secret_id,
     col::number,
+    col::connection_id,
     col::user_id,
     col::key_id,
     col::execution_id,
@@ -30,15 +31,17 @@ const SHOWN: &[Column] = &[
     col::at,
 ];
 
-/// One opening of a secret.
+/// One opening of a secret or of a connected account's tokens.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Access {
     /// Id (UUIDv7).
     id: String,
     /// The secret.
-    secret_id: String,
+    secret_id: Option<String>,
     /// Its version.
-    number: i64,
+    number: Option<i64>,
+    /// The connected account.
+    connection_id: Option<String>,
     /// Who.
     user_id: Option<String>,
     /// With which API key.
@@ -47,7 +50,7 @@ pub struct Access {
     execution_id: Option<String>,
     /// For which node of it.
     node_id: Option<String>,
-    /// `run` or `reveal`.
+    /// `run`, `reveal`, `oauth`, `refresh` or `revoke`.
     purpose: String,
     /// RFC 3339.
     at: String,
@@ -63,6 +66,8 @@ pub struct ListQuery {
     cursor: Option<String>,
     /// Only this secret's (UUID).
     secret_id: Option<String>,
+    /// Only this connected account's (UUID).
+    connection_id: Option<String>,
     /// Only this run's (UUID).
     execution_id: Option<String>,
 }
@@ -74,6 +79,7 @@ pub async fn handle(
 ) -> Result<Json<Page<Access>>, Problem> {
     let select = Select::from(col::TABLE, SHOWN)
         .filter_if(uuid_filter(col::secret_id, query.secret_id)?)
+        .filter_if(uuid_filter(col::connection_id, query.connection_id)?)
         .filter_if(uuid_filter(col::execution_id, query.execution_id)?);
     let page = (query.limit, query.cursor);
     caller

@@ -56,7 +56,7 @@ impl Wrapped {
             vault::rewrap(&caller.cx, place, self.key_version, &self.wrapped_key)?;
         Ok(
             json!({"kind": self.kind, "id": self.id, "from_version": self.key_version,
-            "key_version": key_version, "wrapped_key": wrapped_key}),
+            "from_wrapped": self.wrapped_key, "key_version": key_version, "wrapped_key": wrapped_key}),
         )
     }
 }

@@ -54,6 +54,8 @@ pub struct Framed<B> {
     /// Members of the answer's body that are shown once and stored sealed only.
     #[serde(skip)]
     once: Map<String, Value>,
+    #[serde(skip)]
+    beside: bool,
 }
 
 /// What a write does, in SQL.
@@ -170,6 +172,7 @@ impl<B: Body> Framed<B> {
             id: id.to_owned(),
             what,
             once: Map::new(),
+            beside: false,
         }
     }
 
@@ -197,12 +200,20 @@ impl<B: Body> Framed<B> {
         self
     }
 
+    /// Leaves the request's idempotency key alone: for what is written beside the request's own write.
+    pub fn beside(mut self) -> Self {
+        self.beside = true;
+        self
+    }
+
     fn of_request(mut self, cx: &Cx, org_id: &str) -> Result<Self, Problem> {
         self.org_id = org_id.to_owned();
         if let Some(audit) = &mut self.audit {
             audit.request_id = Some(cx.trace.trace_id.to_string());
         }
-        self.idempotency = idempotency(cx)?;
+        if !self.beside {
+            self.idempotency = idempotency(cx)?;
+        }
         if let Some(claim) = &self.idempotency
             && !self.once.is_empty()
         {
@@ -251,6 +262,14 @@ impl<S: Scope> Caller<S> {
             _ => Err(refusal(written, write.what)),
         }
     }
+}
+
+/// The stored answer of a request that was made before, for areas that have looked it up themselves.
+///
+/// Errors: 409 when the first request has not ended.
+pub fn replayed(stored: Value) -> Result<Response, Problem> {
+    let answer: Answer = serde_json::from_value(stored).map_err(|_| in_flight())?;
+    Ok(answer.into_response(true))
 }
 
 fn in_flight() -> Problem {

@@ -129,7 +129,8 @@ impl Run {
                     headers,
                     call.body,
                     call.max_response_bytes,
-                    call.fail_on_status
+                    call.fail_on_status,
+                    call.connection
                 ])
             }
             _ => return None,

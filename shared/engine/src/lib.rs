@@ -30,6 +30,7 @@ pub use nodes::{
 };
 pub use plan::Compiled;
 pub use redact::{BLANK, Redactor};
+pub use schema::check_form;
 pub use settings::DEFAULT_TIMEOUT_MS;
 pub use spans::{Totals, spans_of, totals_of};
 pub use step::{Command, Due, Illegal, Outcome, Run, Step};

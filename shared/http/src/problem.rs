@@ -119,6 +119,8 @@ problems! {
     unsupported_media_type = 415 "unsupported-media-type" "Unsupported media type";
     /// The same `Idempotency-Key` came with another request.
     key_reused = 422 "idempotency-key-reused" "The idempotency key was used for another request";
+    /// A provider of connected accounts said no, or something that is no answer of the protocol.
+    provider_refused = 422 "provider-refused" "The provider refused";
     /// The route updates and asks for `If-Match`.
     precondition_required = 428 "precondition-required" "If-Match is required";
     /// A rate limit is used up (the draft of RateLimit header fields names this type).

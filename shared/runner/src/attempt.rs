@@ -9,15 +9,16 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use http::{HeaderMap, Method, StatusCode, header};
 use nodeai_engine::{
-    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, NodeError, NodeOutcome, Redactor,
+    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, NodeError, NodeOutcome,
+    Redactor, Shortcut,
 };
 use nodeai_llm::{ChatResponse, Delta, Endpoint, echo};
 use url::Url;
 
 use crate::secrets::{self, Held};
 use crate::{
-    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, SecretError, SecretPort, Sink,
-    TransportError, UrlGuard,
+    Body, CachePort, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError,
+    SecretPort, Sink, TransportError, UrlGuard,
 };
 
 const MOST_REDIRECTS: usize = 5;
@@ -27,8 +28,8 @@ const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_ERROR_BYTES: u64 = 64 * 1024;
 
 /// What attempts share.
-pub(crate) struct Shared<'a, H, C, E, S, L> {
-    pub(crate) ports: &'a Ports<'a, H, C, E, S, L>,
+pub(crate) struct Shared<'a, H, C, E, S, L, K> {
+    pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
     pub(crate) redactor: RefCell<Redactor>,
     /// Set when the listener has gone.
@@ -50,7 +51,9 @@ pub(crate) struct Which {
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
 
-impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C, E, S, L> {
+impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
+    Shared<'_, H, C, E, S, L, K>
+{
     /// Performs an effect within its time limit. The result has no secrets in it.
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
@@ -71,7 +74,31 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         (self.blank_call(call), self.blank_result(result))
     }
 
+    /// The result of an earlier call with the same input, else the call's own, which is kept.
     async fn work(&self, which: &Which, effect: Effect) -> Ended {
+        let Some((key, ttl_ms)) = &which.cache else {
+            return self.call(which, effect).await;
+        };
+        if let Some(kept) = self.ports.cache.get(key).await {
+            let meta = CallMeta {
+                shortcut: Some(Shortcut::Cache),
+                ..CallMeta::default()
+            };
+            return (meta, Ok(kept));
+        }
+        let (meta, result) = self.call(which, effect).await;
+        if let Ok(outcome) = &result {
+            // What is kept has no secrets in it, as what the log keeps.
+            let kept = NodeOutcome {
+                output: self.redactor.borrow().value(outcome.output.clone()),
+                handle: outcome.handle.clone(),
+            };
+            self.ports.cache.put(key, *ttl_ms, &kept).await;
+        }
+        (meta, result)
+    }
+
+    async fn call(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
             Effect::Llm(call) => self.ask(which, &call).await,
             Effect::Http(call) => match self.fetch(which, &call).await {
@@ -264,7 +291,44 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         which.held.check(url)
     }
 
+    /// Sends the request. A connection's token that the server does not take (401) may have been revoked before its
+    /// time: it is refreshed once, and the request, which the server has not taken either, sent again.
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let Some(connection) = &call.connection else {
+            return self.follow(which, call, None).await;
+        };
+        let token = self.token_of(which, connection, None).await?;
+        let reply = self.follow(which, call, Some(&token)).await?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        match self.token_of(which, connection, Some(&token.value)).await {
+            Ok(fresh) => self.follow(which, call, Some(&fresh)).await,
+            Err(_) => Ok(reply),
+        }
+    }
+
+    async fn token_of(
+        &self,
+        which: &Which,
+        connection: &str,
+        refused: Option<&str>,
+    ) -> Result<Secret, NodeError> {
+        let secrets = self.ports.secrets;
+        let token = secrets.access_token(&which.node, connection, refused).await;
+        let token = token.map_err(|error| {
+            NodeError::new("connection_unusable", error.message, error.retryable)
+        })?;
+        self.redactor.borrow_mut().add(&token.value);
+        Ok(token)
+    }
+
+    async fn follow(
+        &self,
+        which: &Which,
+        call: &HttpCall,
+        token: Option<&Secret>,
+    ) -> Result<HttpReply, NodeError> {
         let mut headers = call.headers.clone();
         add_key(&mut headers, which);
         let mut hop = Hop {
@@ -273,6 +337,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
             headers,
             body: Bytes::from(call.body.clone()),
         };
+        if let Some(token) = token {
+            hop.authorize(token)?;
+        }
         for _ in 0..=MOST_REDIRECTS {
             self.check_url(which, &hop.url)?;
             let sent = self.ports.http.send(hop.request()?, which.timeout_ms).await;
@@ -319,6 +386,26 @@ struct Hop {
 }
 
 impl Hop {
+    /// Adds a connection's token, which goes to its provider's hosts only. A redirect to another origin drops it.
+    fn authorize(&mut self, token: &Secret) -> Result<(), NodeError> {
+        if !token.may_go_to(&self.url) {
+            let host = self.url.host_str().unwrap_or("");
+            return Err(NodeError::new(
+                "connection_host_refused",
+                format!("the connection's provider does not list {host} among its hosts"),
+                false,
+            ));
+        }
+        let value = http::HeaderValue::from_str(&format!("Bearer {}", token.value));
+        let mut value = value.map_err(|_| {
+            let message = "the access token cannot be sent as a header field";
+            NodeError::new("connection_unusable", message, false)
+        })?;
+        value.set_sensitive(true);
+        self.headers.insert(header::AUTHORIZATION, value);
+        Ok(())
+    }
+
     fn request(&self) -> Result<http::Request<Bytes>, NodeError> {
         let mut url = self.url.clone();
         url.set_fragment(None);

@@ -1,18 +1,22 @@
 //! The runner's ports on this request's caller and host.
 
+use crate::commit::strip_nul;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::BodyDataStream;
-use nodeai_app::errors::store_problem;
+use nodeai_app::errors::{log, store_problem};
 use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{App, Cx, clock};
 use nodeai_edge::http_client;
+use nodeai_engine::NodeOutcome;
+use nodeai_oauth::Connections;
 use nodeai_ports::SendError;
 use nodeai_runner::{
-    Body, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
+    Body, CachePort, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
 };
 use nodeai_store::Session;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -66,6 +70,37 @@ impl Entropy for HostEntropy {
     }
 }
 
+/// Results that count again, for the whole organisation. A store that stays away only costs the call.
+pub struct Kept(pub Rc<Session>);
+
+#[derive(Deserialize)]
+struct KeptResult {
+    output: Value,
+    handle: String,
+}
+
+impl CachePort for Kept {
+    async fn get(&self, key: &str) -> Option<NodeOutcome> {
+        let args = json!({"org_id": self.0.org_id(), "key": key});
+        let found: Result<Option<KeptResult>, _> = self.0.call("cache_get", &args).await;
+        let kept = found.map_err(|error| log("cache_get", &error.to_string()));
+        kept.ok().flatten().map(|kept| NodeOutcome {
+            output: kept.output,
+            handle: kept.handle,
+        })
+    }
+
+    async fn put(&self, key: &str, ttl_ms: u64, outcome: &NodeOutcome) {
+        let mut args = json!({"org_id": self.0.org_id(), "key": key, "output": outcome.output,
+            "handle": outcome.handle, "ttl_us": ttl_ms.saturating_mul(1_000)});
+        strip_nul(&mut args);
+        let kept: Result<Value, _> = self.0.call("cache_put", &args).await;
+        if let Err(error) = kept {
+            log("cache_put", &error.to_string());
+        }
+    }
+}
+
 /// The vault, and behind it the operator's own provider keys.
 pub struct Secrets {
     /// The request.
@@ -101,6 +136,29 @@ impl SecretPort for Secrets {
             }
         }
         Ok(found)
+    }
+
+    async fn access_token(
+        &self,
+        node: &str,
+        connection: &str,
+        refused: Option<&str>,
+    ) -> Result<Secret, SecretError> {
+        let connections = Connections {
+            cx: self.cx.clone(),
+            session: self.session.clone(),
+            execution_id: Some(self.execution_id.clone()),
+            environment: self.environment.clone(),
+        };
+        let token = connections.token(connection, node, refused).await;
+        let token = token.map_err(|fault| SecretError {
+            retryable: fault.may_pass(),
+            message: fault.to_string(),
+        })?;
+        Ok(Secret {
+            value: token.value,
+            hosts: Some(token.hosts),
+        })
     }
 }
 

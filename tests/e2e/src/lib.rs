@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod database;
 pub mod host;
 pub mod mortal;
+pub mod oidc;
 pub mod process;
 pub mod project;
 pub mod proxy;

@@ -19,6 +19,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("deployments", deployments::routes()),
         ("execute", execute::routes()),
         ("nodes", nodes::routes()),
+        ("oauth", oauth::routes()),
         ("profiles", profiles::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),

@@ -28,6 +28,12 @@ pub(super) fn spec() -> Spec {
                 "url": {"type": "string", "minLength": 1, "description": "http:// or https://"},
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}},
                 "query": {"type": "object", "additionalProperties": {}, "description": "Added to the URL; lists repeat the name, null leaves it out"},
+                "auth": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["connection"],
+                    "properties": {"connection": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id or name of a connected account; its access token is sent to its provider's hosts"}},
+                },
                 "body": {"description": "An object or list is sent as JSON, a string as text"},
                 "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
                 "fail_on_status": {"type": "boolean", "default": true},
@@ -67,6 +73,8 @@ pub struct HttpCall {
     pub max_response_bytes: u64,
     /// Whether a status of 400 or more fails the node.
     pub fail_on_status: bool,
+    /// The connected account (id or name) whose access token goes along.
+    pub connection: Option<String>,
 }
 
 /// An answer.
@@ -91,6 +99,12 @@ struct Config {
     body: Option<Value>,
     max_response_bytes: Option<u64>,
     fail_on_status: Option<bool>,
+    auth: Option<Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    connection: String,
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
@@ -99,6 +113,11 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let method = http::Method::from_bytes(method.as_bytes())
         .map_err(|_| NodeError::config("/method: no HTTP method".to_owned()))?;
     let mut headers = headers(&config.headers)?;
+    let connection = config.auth.map(|auth| auth.connection);
+    if connection.is_some() && headers.contains_key(http::header::AUTHORIZATION) {
+        let message = "/headers/authorization: is set by auth already".to_owned();
+        return Err(NodeError::config(message));
+    }
     let body = body(config.body, &mut headers);
     Ok(Effect::Http(Box::new(HttpCall {
         method,
@@ -107,6 +126,7 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         body,
         max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
         fail_on_status: config.fail_on_status.unwrap_or(true),
+        connection,
     })))
 }
 

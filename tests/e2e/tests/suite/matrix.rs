@@ -9,7 +9,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Routes that anybody may call.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/api/v1/openapi.json"];
+const OPEN: [&str; 4] = [
+    "/healthz",
+    "/readyz",
+    "/api/v1/openapi.json",
+    "/api/v1/oauth/return",
+];
 
 /// One route.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PUT", "/api/v1/rate-limits/{id}") => {
             json!({"name": "x", "subject": "user", "per_minute": 1, "burst": 1})
         }
+        ("POST", "/api/v1/workflows/execute/{id}/resume") => json!({"node": "ask"}),
         ("POST", "/api/v1/workflows/{id}/merge") => json!({"base": 1, "theirs": 1}),
         ("POST", "/api/v1/workflows/{id}/restore") => json!({"version": 1}),
         ("POST", "/api/v1/workflows/{id}/shares") => json!({"link": true}),
@@ -62,6 +63,11 @@ fn belongings(owner: &Tenant) -> Value {
     let shares = format!("/api/v1/workflows/{workflow_id}/shares");
     let members = owner.get("/api/v1/profiles/members").json;
     let deployment = json!({"slug": "d", "workflow_id": workflow_id, "environment": "dev"});
+    let provider = owner.post(
+        "/api/v1/oauth/providers",
+        &json!({"slug": "p", "preset": "github", "client_id": "c", "redirect_uris": ["https://a.example/"]}),
+    );
+    let connection = connection(owner, &provider.json["id"]);
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
@@ -73,10 +79,24 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/feature-flags/": made("/api/v1/feature-flags", json!({"key": "f"})),
         "/api/v1/rate-limits/": made("/api/v1/rate-limits",
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
+        "/api/v1/oauth/providers/": provider.json["id"],
+        "/api/v1/oauth/connections/": connection,
         "/api/v1/profiles/members/": members["data"][0]["id"],
         "/api/v1/profiles/invitations/": made("/api/v1/profiles/invitations",
             json!({"email": "somebody@example.org"})),
     })
+}
+
+/// A connection without an account behind it: the walk needs its id alone.
+fn connection(owner: &Tenant, provider_id: &Value) -> Value {
+    let id = uuid::Uuid::now_v7().to_string();
+    let user = &owner.user_id;
+    let provider = provider_id.as_str().unwrap();
+    app().owner(&format!(
+        "INSERT INTO public.connections (id, org_id, user_id, provider, provider_id, key_version, wrapped_key, nonce, ciphertext)
+         SELECT '{id}', org_id, '{user}', slug, id, 1, '', '', '' FROM public.oauth_providers WHERE id = '{provider}'"
+    ));
+    json!(id)
 }
 
 #[test]
@@ -123,6 +143,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/api-keys",
         "/api/v1/secrets",
         "/api/v1/secrets/access-log",
+        "/api/v1/oauth/providers",
+        "/api/v1/oauth/connections",
         "/api/v1/feature-flags",
         "/api/v1/rate-limits",
         "/api/v1/profiles/invitations",

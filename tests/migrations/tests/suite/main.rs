@@ -2,6 +2,7 @@
 
 mod admission;
 mod catalog;
+mod engine;
 mod foreign_owner;
 mod plans;
 mod runs;

@@ -1,8 +1,9 @@
-//! Which URLs a workflow may call. This is the clear refusal for what the URL itself shows;
+//! Which URLs of a user's may be called. This is the clear refusal for what the URL itself shows;
 //! names that resolve to private addresses are the host's part.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use nodeai_ports::Env;
 use url::{Host, Url};
 
 /// A URL that may not be called.
@@ -11,6 +12,9 @@ pub enum Refused {
     /// Not http(s).
     #[error("only http:// and https:// URLs may be called")]
     Scheme,
+    /// Credentials would go out in clear.
+    #[error("credentials go to https:// URLs only")]
+    Plain,
     /// No host.
     #[error("the URL has no host")]
     NoHost,
@@ -35,6 +39,25 @@ impl UrlGuard {
                 .map(tidy)
                 .filter(|entry| !entry.is_empty())
                 .collect(),
+        }
+    }
+
+    /// The guard that the operator has configured: `nodeai_allow_private_hosts`, separated by commas.
+    pub async fn configured(env: &dyn Env) -> Self {
+        let allowed = env.get("nodeai_allow_private_hosts").await;
+        Self::allowing(allowed.unwrap_or_default().split(',').map(str::to_owned))
+    }
+
+    /// Checks a URL that credentials go to: `https`, or a host that the operator has excepted.
+    ///
+    /// # Errors
+    /// Why it may not be called.
+    pub fn check_confidential(&self, url: &Url) -> Result<(), Refused> {
+        self.check(url)?;
+        let host = url.host_str().unwrap_or_default();
+        match url.scheme() == "https" || self.excepts(host, url.port_or_known_default()) {
+            true => Ok(()),
+            false => Err(Refused::Plain),
         }
     }
 
@@ -174,6 +197,20 @@ mod tests {
         ] {
             check(&UrlGuard::default(), url, false);
         }
+    }
+
+    #[test]
+    fn credentials_go_over_https_or_to_excepted_hosts() {
+        let guard = UrlGuard::allowing(["127.0.0.1".into()]);
+        let ok = |url: &str| {
+            guard
+                .check_confidential(&Url::parse(url).expect(url))
+                .is_ok()
+        };
+        assert!(ok("https://example.com/token"));
+        assert!(ok("http://127.0.0.1:9/token"));
+        assert!(!ok("http://example.com/token"));
+        assert!(!ok("https://10.0.0.1/token"));
     }
 
     #[test]
