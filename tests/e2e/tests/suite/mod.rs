@@ -8,6 +8,7 @@ mod account;
 mod api_keys;
 mod bad_input;
 mod credentials;
+mod deployed_runs;
 mod deployments;
 mod documents;
 mod hostile;
