@@ -228,6 +228,11 @@ impl App {
             .unwrap_or_default()
     }
 
+    /// Whether `nodeai up` serves it; otherwise it is stock Spin, whose own rules for connections hold.
+    pub fn is_on_our_host(&self) -> bool {
+        self.host.is_some() && std::env::var_os("NODEAI_E2E_SPIN").is_none()
+    }
+
     /// Kills the host as a power cut would.
     pub fn kill(&mut self) {
         if let Some(host) = &mut self.host {

@@ -1,4 +1,4 @@
-//! What happens when things die: the host, the database, or the application's own care for tenants.
+//! What happens when things die: the host or the database.
 
 #[path = "resilience/mod.rs"]
 mod resilience;

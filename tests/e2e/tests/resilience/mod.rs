@@ -5,7 +5,6 @@ mod exactly_once;
 mod master_key;
 mod misconfigured;
 mod power_cut;
-mod rls_alone;
 mod side_by_side;
 
 use e2e::database;

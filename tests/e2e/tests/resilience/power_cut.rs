@@ -2,14 +2,15 @@
 //! embedded database comes up again.
 
 use super::definition;
+use e2e::Tenant;
 use e2e::app::{ready_file, wait_for};
 use e2e::process::Running;
 use e2e::project::Project;
-use e2e::{Reply, Tenant};
 use llm_standin::{Behaviour, StandIn};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const RUNS: usize = 200;
 /// The host is killed when this many runs have been answered.
@@ -42,11 +43,7 @@ fn answered_runs_survive_kill_9() {
             let (me, body, answered, count) =
                 (me.clone(), body.clone(), answered.clone(), count.clone());
             std::thread::spawn(move || {
-                if let Some(Reply {
-                    status: 200, json, ..
-                }) = me.try_post("/api/v1/workflows/execute", &body)
-                    && !json.is_null()
-                {
+                if let Some(json) = run(&me, &body) {
                     answered.lock().unwrap().push(json);
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -79,6 +76,21 @@ fn answered_runs_survive_kill_9() {
         whole(&trace.json);
     }
     no_trace_is_half_written(&me);
+}
+
+/// A run's answer; `None` when the host has died. A busy host says 503 and when to come again.
+fn run(me: &Tenant, body: &Value) -> Option<Value> {
+    loop {
+        let reply = me.try_post("/api/v1/workflows/execute", body)?;
+        match reply.status {
+            200 if !reply.json.is_null() => return Some(reply.json),
+            503 => {
+                let seconds = reply.header("retry-after").parse().unwrap_or(1);
+                std::thread::park_timeout(Duration::from_secs(seconds));
+            }
+            _ => return None,
+        }
+    }
 }
 
 fn whole(trace: &Value) {

@@ -1,4 +1,5 @@
 //! With the application's own tenant predicates left out (a build for this test only), row-level security alone holds.
+//! A test binary of its own: that build would slow down whatever runs beside it.
 
 use e2e::app::{JWT_SECRET, ready_file, wait_for};
 use e2e::process::{Running, root};
