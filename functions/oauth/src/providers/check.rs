@@ -96,11 +96,10 @@ pub fn hosts(c: &mut Checker, hosts: &[String]) {
     for (i, host) in hosts.iter().enumerate() {
         let bare = host.strip_prefix("*.").unwrap_or(host);
         let holds = bare.len() <= 260
-            && !bare.contains(['*', '/', '@'])
+            && !bare.contains(|c: char| c.is_ascii_uppercase() || "*/@".contains(c))
             && Url::parse(&format!("https://{bare}"))
                 .is_ok_and(|url| url.path() == "/" && url.has_host());
-        let detail =
-            "must be a host such as api.example.com, *.example.com or api.example.com:8443";
+        let detail = "must be a lower-case host such as api.example.com, *.example.com or api.example.com:8443";
         c.require(holds, &format!("/hosts/{i}"), "format", detail);
     }
 }
@@ -170,7 +169,15 @@ mod tests {
             host("*.example.com") + host("127.0.0.1:81") + host("a.example"),
             0
         );
-        for bad in ["*", "https://a.example", "a.example/x", "a@b", "a.*.b", ""] {
+        for bad in [
+            "*",
+            "https://a.example",
+            "a.example/x",
+            "a@b",
+            "a.*.b",
+            "API.example.com",
+            "",
+        ] {
             assert_eq!(host(bad), 1, "{bad}");
         }
         assert_eq!(

@@ -9,6 +9,7 @@ mod api_keys;
 mod bad_input;
 mod credentials;
 mod data_nodes;
+mod deployed_runs;
 mod deployments;
 mod documents;
 mod hostile;
