@@ -3,7 +3,7 @@
 use crate::WorkflowsRead;
 use nodeai_app::{Caller, PathId, clock};
 use nodeai_http::{Problem, reply::Json};
-use nodeai_runs::model::{RunFailure, Stored, Usage};
+use nodeai_runs::model::{RunFailure, Stored, Usage, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ pub struct Execution {
     pub usage: Usage,
     /// What failed.
     pub error: Option<RunFailure>,
+    /// What the run waits for, while it does.
+    pub waits: Vec<Waiting>,
     /// RFC 3339.
     pub created_at: Option<String>,
     /// RFC 3339.
@@ -69,6 +71,7 @@ impl From<Stored> for Execution {
             outputs: stored.outputs,
             usage,
             error: stored.error,
+            waits: stored.waits,
             created_at: stored.created_us.map(clock::rfc3339),
             started_at: stored.started_us.map(clock::rfc3339),
             finished_at: stored.finished_us.map(clock::rfc3339),

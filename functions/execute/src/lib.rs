@@ -4,6 +4,7 @@ mod cancel;
 mod get;
 mod list;
 mod model;
+mod resume;
 mod run;
 
 nodeai_app::scope! {
@@ -23,6 +24,7 @@ pub fn routes() -> nodeai_app::Routes {
         )
         .get("/", "Runs, newest first", list::handle)
         .get("/{id}", "One run", get::handle)
+        .post("/{id}/resume", "Answer a node that waits", resume::handle)
         .post("/{id}/cancel", "Cancel a run", cancel::handle)
 }
 

@@ -12,10 +12,10 @@ pub async fn handle(
     caller: Caller<WorkflowsRun>,
     Valid(request): Valid<RunRequest>,
 ) -> Result<Reply, Problem> {
-    let ad_hoc = request.definition.as_ref();
-    let ready = ad_hoc
-        .map(|definition| plan(definition, request.inputs.clone()))
-        .transpose()?;
+    let ready = match &request.definition {
+        Some(definition) => Some(plan(&caller, definition, request.inputs.clone()).await?),
+        None => None,
+    };
     let ask = Ask {
         function: "run_start",
         what: "workflow, or not that version of it",

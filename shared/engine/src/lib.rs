@@ -35,6 +35,7 @@ pub use nodes::{
 };
 pub use plan::Compiled;
 pub use redact::{BLANK, Redactor};
+pub use schema::check_form;
 pub use scope::Surroundings;
 pub use settings::DEFAULT_TIMEOUT_MS;
 pub use spans::{Totals, spans_of, totals_of};

@@ -283,7 +283,7 @@ pub enum WaitKind {
     Timer,
     /// A person.
     Approval,
-    /// A request with the run's resume token.
+    /// A request.
     Webhook,
 }
 

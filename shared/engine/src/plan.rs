@@ -194,12 +194,6 @@ impl Compiled {
         names.into_iter().flatten().cloned().collect()
     }
 
-    /// Whether the workflow has a node that waits for a request with a resume token.
-    pub fn has_waits(&self) -> bool {
-        let mut nodes = self.bodies.iter().flat_map(|body| &body.nodes);
-        nodes.any(|node| node.kind.spec.kind == "wait")
-    }
-
     fn ready(&self, node: &str) -> Option<&Ready> {
         let (mut body, mut rest) = match node.strip_prefix(ON_FAILURE) {
             Some(rest) => (self.on_failure?, rest),

@@ -12,7 +12,7 @@ use futures::future::{Either, select};
 use http::{HeaderMap, header};
 use nodeai_engine::{
     AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, Model, Next, NodeError,
-    NodeOutcome, Paged, Redactor, Run,
+    NodeOutcome, Paged, Redactor, Run, Shortcut,
 };
 use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
 use serde_json::Value;
@@ -21,8 +21,8 @@ use url::Url;
 use self::hop::Hop;
 use crate::secrets::{self, Held};
 use crate::{
-    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError, SecretPort, Sink,
-    TransportError, UrlGuard,
+    Body, CachePort, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError,
+    SecretPort, Sink, TransportError, UrlGuard,
 };
 
 const MOST_REDIRECTS: usize = 5;
@@ -32,8 +32,8 @@ const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_ERROR_BYTES: u64 = 64 * 1024;
 
 /// What attempts share.
-pub(crate) struct Shared<'a, H, C, E, S, L> {
-    pub(crate) ports: &'a Ports<'a, H, C, E, S, L>,
+pub(crate) struct Shared<'a, H, C, E, S, L, K> {
+    pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
     pub(crate) redactor: RefCell<Redactor>,
     /// Set when the listener has gone.
@@ -68,7 +68,9 @@ impl Which {
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
 
-impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C, E, S, L> {
+impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
+    Shared<'_, H, C, E, S, L, K>
+{
     /// Performs an effect within its time limit. The result has no secrets in it.
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
@@ -89,7 +91,31 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         (self.blank_call(call), self.blank_result(result))
     }
 
+    /// The result of an earlier call with the same input, else the call's own, which is kept.
     async fn work(&self, which: &Which, effect: Effect) -> Ended {
+        let Some((key, ttl_ms)) = &which.cache else {
+            return self.call(which, effect).await;
+        };
+        if let Some(kept) = self.ports.cache.get(key).await {
+            let meta = CallMeta {
+                shortcut: Some(Shortcut::Cache),
+                ..CallMeta::default()
+            };
+            return (meta, Ok(kept));
+        }
+        let (meta, result) = self.call(which, effect).await;
+        if let Ok(outcome) = &result {
+            // What is kept has no secrets in it, as what the log keeps.
+            let kept = NodeOutcome {
+                output: self.redactor.borrow().value(outcome.output.clone()),
+                handle: outcome.handle.clone(),
+            };
+            self.ports.cache.put(key, *ttl_ms, &kept).await;
+        }
+        (meta, result)
+    }
+
+    async fn call(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
             Effect::Llm(call) => self.ask(which, &call).await,
             Effect::Http(call) => self.request(which, *call).await,

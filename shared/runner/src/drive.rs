@@ -20,7 +20,10 @@ use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
 use crate::secrets::Held;
-use crate::{Clock, Entropy, HttpPort, Ports, SecretPort, Sink, UrlGuard, live};
+use crate::{
+    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
+    live,
+};
 
 /// How a run is driven.
 #[derive(Debug, Clone)]
@@ -83,14 +86,14 @@ pub struct Finished {
     pub finished_us: i64,
 }
 
-/// Runs a workflow to its end. `cancel` resolves when the run is to end early; give
-/// `futures::future::pending()` if nothing ever does. Dropping the future drops the run.
-pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
+/// Runs a workflow to its end. `signals` say when the run is to end early, and bring answers
+/// to nodes that wait. Dropping the future drops the run.
+pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>(
     plan: Arc<Compiled>,
     start: Start,
     options: Options,
-    ports: &Ports<'_, H, C, E, S, L>,
-    cancel: impl Future<Output = CancelReason>,
+    ports: &Ports<'_, H, C, E, S, L, K>,
+    signals: &impl Signals,
 ) -> Finished {
     let mut seed = [0; 4];
     ports.entropy.fill(&mut seed);
@@ -110,7 +113,7 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
     let shared = shared(ports, &options.guard);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
     driver.accept(began).await;
-    driver.drive(options.timeout_ms, cancel).await
+    driver.drive(options.timeout_ms, signals).await
 }
 
 /// Takes a run up again from its log. Attempts that were at work when it stopped are
@@ -118,12 +121,12 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
 ///
 /// # Errors
 /// When the log is not one of this document.
-pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
+pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>(
     plan: Arc<Compiled>,
     mut log: Vec<Event>,
     options: Options,
-    ports: &Ports<'_, H, C, E, S, L>,
-    cancel: impl Future<Output = CancelReason>,
+    ports: &Ports<'_, H, C, E, S, L, K>,
+    signals: &impl Signals,
 ) -> Result<Finished, Illegal> {
     let (run, missing) = Run::replay(plan, &log)?;
     log.extend(missing);
@@ -145,13 +148,13 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
             })
             .await;
     }
-    Ok(driver.drive(options.timeout_ms, cancel).await)
+    Ok(driver.drive(options.timeout_ms, signals).await)
 }
 
-fn shared<'a, H, C, E, S, L>(
-    ports: &'a Ports<'a, H, C, E, S, L>,
+fn shared<'a, H, C, E, S, L, K>(
+    ports: &'a Ports<'a, H, C, E, S, L, K>,
     guard: &'a UrlGuard,
-) -> Shared<'a, H, C, E, S, L> {
+) -> Shared<'a, H, C, E, S, L, K> {
     Shared {
         ports,
         guard,
@@ -176,8 +179,14 @@ enum Done {
     Dropped,
 }
 
-struct Driver<'a, H, C, E, S, L> {
-    shared: &'a Shared<'a, H, C, E, S, L>,
+/// What a driver waited for.
+enum Next {
+    Done(Done),
+    Signal(Signal),
+}
+
+struct Driver<'a, H, C, E, S, L, K> {
+    shared: &'a Shared<'a, H, C, E, S, L, K>,
     run: Run,
     log: Vec<Event>,
     commands: VecDeque<Command>,
@@ -188,10 +197,14 @@ struct Driver<'a, H, C, E, S, L> {
     /// nothing again.
     held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
+    /// Whether a node began to wait, or ended it, since somebody was told.
+    waits_changed: bool,
 }
 
-impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H, C, E, S, L> {
-    fn new(shared: &'a Shared<'a, H, C, E, S, L>, run: Run, log: Vec<Event>) -> Self {
+impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
+    Driver<'a, H, C, E, S, L, K>
+{
+    fn new(shared: &'a Shared<'a, H, C, E, S, L, K>, run: Run, log: Vec<Event>) -> Self {
         Self {
             shared,
             run,
@@ -201,19 +214,17 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             aborts: BTreeMap::new(),
             held: BTreeMap::new(),
             deadline_us: i64::MAX,
+            waits_changed: true,
         }
     }
 
-    async fn drive(
-        mut self,
-        timeout_ms: u64,
-        cancel: impl Future<Output = CancelReason>,
-    ) -> Finished {
+    async fn drive(mut self, timeout_ms: u64, signals: &impl Signals) -> Finished {
         let clock = self.shared.ports.clock;
         let limit = clock.sleep(timeout_ms.saturating_mul(1_000));
-        let limit = pin!(limit.map(|()| CancelReason::Timeout));
-        let cancel = pin!(cancel);
-        let mut early = select(cancel, limit).map(|first| first.factor_first().0);
+        let limit = limit.map(|()| Signal::Cancel(CancelReason::Timeout));
+        let mut limit = pin!(limit.fuse());
+        let waits = Waits::default();
+        let mut signal = signals.next(&waits).boxed_local();
         self.deadline_us = clock
             .now_us()
             .saturating_add_unsigned(timeout_ms.saturating_mul(1_000));
@@ -225,23 +236,55 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             if self.run.outcome().is_some() {
                 break;
             }
-            let next = match select(self.tasks.next(), &mut early).await {
-                Either::Left((Some(done), _)) => Some(done),
-                Either::Left((None, _)) => None,
-                Either::Right((reason, _)) => {
-                    self.cancel(reason).await;
-                    break;
-                }
+            if self.waits_changed {
+                self.waits_changed = false;
+                waits.replace(self.run.waits());
+            }
+            if self.tasks.is_empty() && waits.borrow().is_empty() {
+                // Nothing at work, nothing waited for, and no end: the engine would have to be
+                // wrong.
+                self.cancel(CancelReason::Shutdown).await;
+                break;
+            }
+            let early = select(&mut limit, &mut signal);
+            let next = match select(self.tasks.next(), early).await {
+                Either::Left((Some(done), _)) => Next::Done(done),
+                // Only somebody outside can make it go on, or its time limit.
+                Either::Left((None, early)) => Next::Signal(early.await.factor_first().0),
+                Either::Right((said, _)) => Next::Signal(said.factor_first().0),
             };
             match next {
                 // The attempt ended because nobody listens: the run is cancelled, not failed.
                 _ if self.shared.closed.get() => {}
-                Some(done) => self.report(done).await,
-                // Nothing at work and no end: the engine would have to be wrong.
-                None => self.cancel(CancelReason::Shutdown).await,
+                Next::Done(done) => self.report(done).await,
+                Next::Signal(said) => {
+                    drop(signal);
+                    signal = signals.next(&waits).boxed_local();
+                    self.hear(said).await;
+                }
             }
         }
+        drop(signal);
         self.finish()
+    }
+
+    async fn hear(&mut self, said: Signal) {
+        match said {
+            Signal::Cancel(reason) => self.cancel(reason).await,
+            Signal::Answer {
+                node,
+                output,
+                handle,
+            } => {
+                // One that comes too late, or fits nothing, is dropped.
+                self.accept(What::NodeResumed {
+                    node,
+                    output,
+                    handle,
+                })
+                .await;
+            }
+        }
     }
 
     async fn cancel(&mut self, reason: CancelReason) {
@@ -286,6 +329,13 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             return false;
         };
         self.commands.extend(step.commands);
+        let waits = |event: &Event| {
+            matches!(
+                event.what,
+                What::NodeSuspended { .. } | What::NodeResumed { .. } | What::WaitDue { .. }
+            )
+        };
+        self.waits_changed |= step.events.iter().any(waits);
         if self.shared.ports.sink.wants_events() {
             for event in &step.events {
                 if let Some(live) = live::of(event, &step.events, self.run.plan())

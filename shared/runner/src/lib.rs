@@ -11,7 +11,7 @@ pub use drive::{Finished, Options, Start, resume, run};
 pub use live::Live;
 pub use nodeai_guard::{Refused, UrlGuard};
 pub use ports::{
-    Body, Clock, Closed, Entropy, HttpPort, NoSecrets, NoSink, Ports, SecretError, SecretPort,
-    Sink, TransportError,
+    Body, CachePort, CancelOn, Clock, Closed, Entropy, HttpPort, NoCache, NoSecrets, NoSink, Ports,
+    SecretError, SecretPort, Signal, Signals, Sink, TransportError, Waits,
 };
 pub use secrets::Secret;

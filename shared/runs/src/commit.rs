@@ -101,7 +101,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finishe
 }
 
 /// PostgreSQL's jsonb cannot hold U+0000, and what models and servers answer may: it becomes U+FFFD.
-fn strip_nul(value: &mut Value) {
+pub(crate) fn strip_nul(value: &mut Value) {
     let mut stack = vec![value];
     while let Some(value) = stack.pop() {
         match value {

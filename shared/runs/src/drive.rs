@@ -1,11 +1,10 @@
 //! Driving a started run to its end on this request's caller and host.
 
-use crate::ports::{HostClock, HostEntropy, Outbound, Secrets};
+use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
+use crate::signals::Heartbeat;
 use crate::start::Started;
 use nodeai_app::{Caller, Scope};
-use nodeai_engine::CancelReason;
 use nodeai_runner::{Finished, Options, Ports, Sink, Start, UrlGuard};
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How long a run may take: a buffered answer has to come before the host's own limit, so that the run can still say
@@ -47,9 +46,15 @@ pub async fn drive<S: Scope, L: Sink>(
             environment: started.environment.clone(),
         },
         sink,
+        cache: &Kept(caller.session.clone()),
     };
+    let signals = Heartbeat::new(
+        caller.cx.clone(),
+        caller.session.clone(),
+        started.execution_id.clone(),
+    );
     let plan = Arc::clone(&started.plan.compiled);
-    nodeai_runner::run(plan, begin, options, &ports, cancelled(caller, started)).await
+    nodeai_runner::run(plan, begin, options, &ports, &signals).await
 }
 
 async fn timeout_ms<S: Scope>(caller: &Caller<S>, limit: Limit) -> u64 {
@@ -59,17 +64,4 @@ async fn timeout_ms<S: Scope>(caller: &Caller<S>, limit: Limit) -> u64 {
     };
     let set = caller.cx.env().get(variable).await;
     set.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-/// Resolves when somebody has asked for the run's end: looks once a second, which is also the run's sign of life.
-async fn cancelled<S: Scope>(caller: &Caller<S>, started: &Started) -> CancelReason {
-    let args = json!({"id": started.execution_id, "org_id": caller.org_id()});
-    loop {
-        caller.cx.env().sleep_ms(1_000).await;
-        // A look that fails says nothing; the next one may.
-        let seen = caller.session.call::<Value>("run_heartbeat", &args).await;
-        if seen.is_ok_and(|answer| answer["cancel_requested"] == true) {
-            return CancelReason::Requested;
-        }
-    }
 }

@@ -11,6 +11,7 @@ pub mod model;
 pub mod plan;
 mod ports;
 mod reply;
+mod signals;
 pub mod start;
 mod stream;
 

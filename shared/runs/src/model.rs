@@ -107,6 +107,29 @@ pub struct Stored {
     pub started_us: Option<i64>,
     #[serde(default)]
     pub finished_us: Option<i64>,
+    #[serde(default)]
+    pub waits: Vec<Waiting>,
+}
+
+/// A node that waits for a time or for somebody.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    /// The node; inside a loop with the way to it, such as `each[2]/ask`.
+    pub node: String,
+    /// `timer`, `approval` or `webhook`.
+    pub kind: String,
+    /// When it ends by itself, µs since 1970.
+    #[serde(default)]
+    pub until_us: Option<i64>,
+    /// What is asked.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// More about it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// JSON Schema of the answer's data.
+    #[serde(default)]
+    pub form: Option<Value>,
 }
 
 impl Stored {

@@ -69,12 +69,16 @@ struct StoredWorkflow {
 }
 
 impl StoredWorkflow {
-    fn plan(&self, inputs: Map<String, Value>) -> Result<Plan, Problem> {
+    async fn plan<S: Scope>(
+        &self,
+        caller: &Caller<S>,
+        inputs: Map<String, Value>,
+    ) -> Result<Plan, Problem> {
         match self.archived {
             true => Err(Problem::conflict(
                 "the workflow is in the archive, where nothing runs; take it out first",
             )),
-            false => plan(&self.definition, inputs),
+            false => plan(caller, &self.definition, inputs).await,
         }
     }
 }
@@ -92,7 +96,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
     let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
         (Some(ready), _) => (None, String::new(), ready),
         (None, Some(workflow)) => {
-            let made = workflow.plan(ask.inputs);
+            let made = workflow.plan(caller, ask.inputs).await;
             let ready = or_abandon(caller, &execution_id, made).await?;
             (Some(workflow.id), workflow.name, ready)
         }

@@ -1,4 +1,4 @@
-//! `wait`: holds the run until a time, a person's answer, or a request with its resume token.
+//! `wait`: holds the run until a time, a person's answer, or a request.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ pub(super) fn spec() -> Spec {
     Spec {
         kind: "wait".into(),
         title: "Wait".into(),
-        description: "Holds the run: for a duration, until a time, until somebody approves, or until a request comes with the run's resume token. A run that only waits takes no instance.".into(),
+        description: "Holds the run: for a duration, until a time, until somebody approves, or until a request brings data. Answers go to POST /api/v1/workflows/execute/{id}/resume.".into(),
         category: "flow".into(),
         config_schema: json!({
             "type": "object",
@@ -35,7 +35,7 @@ pub(super) fn spec() -> Spec {
                 },
                 "webhook": {
                     "type": "object", "additionalProperties": false,
-                    "description": "A request with the run's resume token; its body is the output's data",
+                    "description": "A request to the run's resume address; its data is in the output",
                     "properties": {
                         "schema": {"type": "object", "x-nodeai": "literal", "description": "JSON Schema of the data"},
                     },

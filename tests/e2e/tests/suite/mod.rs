@@ -12,6 +12,7 @@ mod data_nodes;
 mod deployed_runs;
 mod deployments;
 mod documents;
+mod flow;
 mod hostile;
 mod idempotency;
 mod library;

@@ -3,6 +3,7 @@
 mod account;
 mod admission;
 mod catalog;
+mod engine;
 mod foreign_owner;
 mod plans;
 mod runs;
