@@ -66,7 +66,8 @@ ALTER TABLE public.execution_queue
 CREATE OR REPLACE FUNCTION nodeai.execution_json(e public.execution_queue) RETURNS jsonb LANGUAGE sql STABLE
   RETURN jsonb_build_object(
     'id', e.id, 'org_id', e.org_id, 'workflow_id', e.workflow_id, 'workflow_version', e.workflow_version,
-    'deployment_id', e.deployment_id,
+    'deployment_id', e.deployment_id, 'deployment_version', e.deployment_version, 'environment', e.environment,
+    'variables', e.variables,
     'trace_id', e.trace_id, 'user_id', e.user_id, 'key_id', e.key_id, 'status', e.status, 'mode', e.mode,
     'inputs', e.inputs, 'outputs', e.outputs, 'error', e.error, 'prompt_tokens', e.prompt_tokens,
     'completion_tokens', e.completion_tokens, 'cost_pusd', e.cost_pusd, 'attempts', e.attempts,
@@ -112,7 +113,8 @@ DECLARE
   which jsonb := jsonb_build_array(jsonb_build_object('node', p -> 'answer' ->> 'node'));
   q public.execution_queue;
 BEGIN
-  UPDATE public.execution_queue x SET answers = x.answers || jsonb_build_array(p -> 'answer')
+  UPDATE public.execution_queue x SET answers = x.answers || jsonb_build_array(p -> 'answer'),
+      run_after = CASE WHEN x.status = 'waiting' THEN clock_timestamp() ELSE x.run_after END
     WHERE x.id = run AND x.org_id = org AND x.status IN ('running', 'waiting')
       AND x.waits @> which AND NOT x.answers @> which
     RETURNING * INTO q;

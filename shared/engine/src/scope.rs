@@ -132,7 +132,7 @@ pub(crate) struct Scope<'a> {
     /// The nodes that the templates refer to, by id: of the node's own frame and of those around it.
     pub(crate) nodes: BTreeMap<&'a str, NodeView<'a>>,
     /// The secrets that the templates refer to, resolved.
-    pub(crate) secrets: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, String>,
     /// Names of this place alone: of the loops around, such as `item`, `index` and `loops`, or of what is at hand.
     pub(crate) locals: BTreeMap<&'a str, Local<'a>>,
     /// `nodes` as the full engine sees them.
@@ -153,9 +153,9 @@ pub struct Surroundings {
     /// Names of loops: `item`, `index`, `previous`, `loops`.
     pub locals: Map<String, Value>,
     /// Nodes that have not finished, and what they are.
-    pub(crate) states: BTreeMap<String, &'static str>,
+    pub states: BTreeMap<String, &'static str>,
     /// Secrets by name.
-    pub(crate) secrets: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, String>,
 }
 
 impl Default for Surroundings {

@@ -18,4 +18,4 @@ pub mod tables;
 pub use admission::{Admission, Credential, Outcome, Policy, Principal, Rate, Refusal};
 pub use config::{Backend, Config, Misconfigured};
 pub use port::{Column, Error, Filter, Order, Select, Ty};
-pub use session::{Session, Store};
+pub use session::{Claim, Claimed, Session, Store};

@@ -121,10 +121,10 @@ impl Store {
             .await?;
         let admitted: Admitted = serde_json::from_value(answer).map_err(decode)?;
         let bearer = match &ask.credential {
-            Credential::Jwt { token, .. } => token.clone(),
+            Credential::Jwt { token, .. } => Bearer::Own(token.clone()),
             Credential::ApiKey { .. } => {
                 let claims = admitted.claims.as_deref().unwrap_or("{}");
-                supabase::mint(claims, jwt_secret, ask.now_s)?
+                Bearer::minted(claims, jwt_secret, ask.now_s)?
             }
         };
         let link = Link::Supabase(Rest {
@@ -231,6 +231,127 @@ impl Store {
     }
 }
 
+/// What [`Store::claim`] asks for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Claim<'a> {
+    /// Runs of this organisation alone; of all without.
+    pub org_id: Option<&'a str>,
+    /// This run alone.
+    pub execution_id: Option<&'a str>,
+    /// How long the lease is good without a sign of life, µs.
+    pub lease_us: i64,
+    /// How many queued runs may be at work at once, everywhere.
+    pub workers: u32,
+}
+
+/// What [`Store::claim`] found.
+pub enum Claimed {
+    /// A run, and the way to the store as whoever asked for it.
+    Run {
+        /// Acts with the owner's claims.
+        session: Box<Session>,
+        /// The execution.
+        execution: Value,
+    },
+    /// Enough runs are at work already.
+    Busy,
+    /// Nothing is due.
+    Empty {
+        /// When something will be, µs since the Unix epoch.
+        due_us: Option<i64>,
+    },
+}
+
+#[derive(Deserialize)]
+struct ClaimAnswer {
+    outcome: String,
+    #[serde(default)]
+    principal: Option<Principal>,
+    #[serde(default)]
+    execution: Value,
+    #[serde(default)]
+    due_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct ClaimRow {
+    answer: ClaimAnswer,
+    claims: String,
+    role: String,
+}
+
+impl Store {
+    /// Takes up a queued run that is due: one statement (or request), which also makes a session with the claims of
+    /// whoever asked for the run. `nonce`: unguessable mark of that session, hex; `now_s`: now, seconds.
+    ///
+    /// Errors: [`Error`] when the store fails.
+    pub async fn claim(
+        &self,
+        ask: &Claim<'_>,
+        nonce: &str,
+        now_s: i64,
+    ) -> Result<Claimed, Error> {
+        let request = serde_json::to_string(ask).map_err(decode)?;
+        let (row, link) = match &*self.backend {
+            Backend::Postgres { url } => {
+                let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
+                let (sql, params) = postgres::claim(request, nonce);
+                let row = connection.row(&sql, params).await;
+                let row = row.map_err(|error| admission_error(error, url))?;
+                let mut columns = row.ok_or(Error::SessionLost)?.into_iter().map(Option::unwrap_or_default);
+                let answer = columns.next().unwrap_or_default();
+                let row = ClaimRow {
+                    answer: serde_json::from_str(&answer).map_err(decode)?,
+                    claims: columns.next().unwrap_or_default(),
+                    role: columns.next().unwrap_or_default(),
+                };
+                let link = Link::Postgres {
+                    url: url.clone(),
+                    connection: RefCell::new(Some(Rc::from(connection))),
+                };
+                (row, link)
+            }
+            Backend::Supabase {
+                url,
+                anon_key,
+                jwt_secret,
+                service_key,
+            } => {
+                let answer = self
+                    .project_call(url, service_key, "queue_claim", Some(&request))
+                    .await?;
+                let row: ClaimRow = serde_json::from_value(answer).map_err(decode)?;
+                let bearer = Bearer::minted(&row.claims, jwt_secret, now_s)?;
+                let link = Link::Supabase(Rest {
+                    url: url.clone(),
+                    apikey: anon_key.clone(),
+                    bearer,
+                });
+                (row, link)
+            }
+        };
+        let ClaimRow { answer, claims, role } = row;
+        Ok(match (answer.outcome.as_str(), answer.principal) {
+            ("claimed", Some(principal)) => Claimed::Run {
+                execution: answer.execution,
+                session: Box::new(Session {
+                    env: self.env.clone(),
+                    link,
+                    principal,
+                    claims,
+                    role,
+                    nonce: nonce.to_owned(),
+                    statements: Cell::new(1),
+                }),
+            },
+            ("busy", _) => Claimed::Busy,
+            _ => Claimed::Empty {
+                due_us: answer.due_us,
+            },
+        })
+    }
+}
+
 enum Link {
     Postgres {
         url: String,
@@ -243,15 +364,61 @@ enum Link {
 struct Rest {
     url: String,
     apikey: String,
-    bearer: String,
+    bearer: Bearer,
+}
+
+/// The token that a caller is known by.
+enum Bearer {
+    /// The caller's own.
+    Own(String),
+    /// One that we signed, and sign anew before it ends: a run may take longer than it is good for.
+    Minted {
+        claims: String,
+        secret: String,
+        token: RefCell<(String, i64)>,
+    },
+}
+
+impl Bearer {
+    fn minted(claims: &str, secret: &str, now_s: i64) -> Result<Self, Error> {
+        let token = supabase::mint(claims, secret, now_s)?;
+        Ok(Self::Minted {
+            claims: claims.to_owned(),
+            secret: secret.to_owned(),
+            token: RefCell::new((token, now_s)),
+        })
+    }
+
+    fn token(&self) -> Result<String, Error> {
+        match self {
+            Self::Own(token) => Ok(token.clone()),
+            Self::Minted {
+                claims,
+                secret,
+                token,
+            } => {
+                let now_s = now_s();
+                if now_s - token.borrow().1 > supabase::LIFETIME_S / 2 {
+                    token.replace((supabase::mint(claims, secret, now_s)?, now_s));
+                }
+                Ok(token.borrow().0.clone())
+            }
+        }
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now_s() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 impl Rest {
-    fn endpoint(&self) -> supabase::Endpoint<'_> {
+    fn endpoint<'a>(&'a self, bearer: &'a str) -> supabase::Endpoint<'a> {
         supabase::Endpoint {
             base: &self.url,
             apikey: &self.apikey,
-            bearer: Some(&self.bearer),
+            bearer: Some(bearer),
         }
     }
 }
@@ -302,7 +469,8 @@ impl Session {
                 serde_json::from_str(&text).map_err(decode)
             }
             Link::Supabase(rest) => {
-                let request = supabase::select(&rest.endpoint(), &query).map_err(decode)?;
+                let bearer = rest.bearer.token()?;
+                let request = supabase::select(&rest.endpoint(&bearer), &query).map_err(decode)?;
                 self.send(request).await
             }
         }
@@ -327,7 +495,8 @@ impl Session {
                 serde_json::from_str(&text).map_err(decode)
             }
             Link::Supabase(rest) => {
-                let request = supabase::function(&rest.endpoint(), name, Some(&args));
+                let bearer = rest.bearer.token()?;
+                let request = supabase::function(&rest.endpoint(&bearer), name, Some(&args));
                 self.send(request.map_err(decode)?).await
             }
         }

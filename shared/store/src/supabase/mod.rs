@@ -6,4 +6,4 @@ mod token;
 
 pub(crate) use errors::read_answer;
 pub(crate) use render::{Endpoint, function, select};
-pub(crate) use token::mint;
+pub(crate) use token::{LIFETIME_S, mint};
