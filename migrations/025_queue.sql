@@ -16,6 +16,7 @@ ALTER TABLE public.execution_queue
 
 CREATE INDEX execution_queue_wake_idx ON public.execution_queue (run_after, id)
   WHERE status = 'waiting' AND run_after IS NOT NULL;
+CREATE INDEX execution_queue_next_idx ON public.execution_queue (run_after) WHERE status = 'queued';
 CREATE INDEX execution_queue_busy_idx ON public.execution_queue (org_id, concurrency_key)
   WHERE status = 'running' AND mode = 'queued';
 CREATE INDEX execution_queue_dead_idx ON public.execution_queue (org_id, id DESC) WHERE dead_at IS NOT NULL;
@@ -377,8 +378,8 @@ END
 $$;
 SELECT nodeai.expose('public.run_requeue(jsonb)', '{authenticated,service_role}');
 
--- What is new of a run: {"id","org_id","from_seq","limit"?} → {"execution","events","more"} or null. A segment goes out
--- whole, so there may be some more events than `limit`.
+-- What is new of a run: {"id","org_id","from_seq","limit"?,"document"?} → {"execution","events","more","definition"?} or
+-- null. A segment goes out whole: there may be more events than `limit`, and some before `from_seq`.
 CREATE FUNCTION public.run_events(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
@@ -398,8 +399,10 @@ BEGIN
           FROM public.run_log_segments y
           WHERE y.org_id = q.org_id AND y.execution_id = q.id AND y.last_seq >= after) s
     CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
-    WHERE s.before < most AND (x.event ->> 'seq')::bigint >= after;
-  RETURN jsonb_build_object('execution', nodeai.execution_json(q), 'events', found, 'more', EXISTS (
+    WHERE s.before < most;
+  RETURN jsonb_build_object('execution', nodeai.execution_json(q), 'events', found, 'definition',
+      CASE WHEN (p ->> 'document')::boolean THEN coalesce(q.definition,
+        nodeai.runnable(q.workflow_id, q.workflow_version) -> 'definition') END, 'more', EXISTS (
     SELECT FROM public.run_log_segments y WHERE y.org_id = q.org_id AND y.execution_id = q.id
       AND y.first_seq > coalesce((found -> -1 ->> 'seq')::bigint, 9223372036854775807)));
 END

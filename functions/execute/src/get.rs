@@ -41,6 +41,12 @@ pub struct Execution {
     pub error: Option<RunFailure>,
     /// What the run waits for, while it does.
     pub waits: Vec<Waiting>,
+    /// Of a queued run: how often it was taken up.
+    pub attempts: i64,
+    /// Of a queued run: when it goes on at the latest, RFC 3339.
+    pub due_at: Option<String>,
+    /// Of a queued run that was given up: when, RFC 3339. `…/requeue` gives it back to the queue.
+    pub dead_at: Option<String>,
     /// RFC 3339.
     pub created_at: Option<String>,
     /// RFC 3339.
@@ -51,6 +57,8 @@ pub struct Execution {
 
 impl From<Stored> for Execution {
     fn from(stored: Stored) -> Self {
+        let waits_in_queue = matches!(stored.status.as_str(), "queued" | "waiting");
+        let due_us = stored.run_after_us.filter(|_| waits_in_queue);
         let usage = Usage::new(
             stored.prompt_tokens,
             stored.completion_tokens,
@@ -72,6 +80,9 @@ impl From<Stored> for Execution {
             usage,
             error: stored.error,
             waits: stored.waits,
+            attempts: stored.attempts,
+            due_at: due_us.map(clock::rfc3339),
+            dead_at: stored.dead_us.map(clock::rfc3339),
             created_at: stored.created_us.map(clock::rfc3339),
             started_at: stored.started_us.map(clock::rfc3339),
             finished_at: stored.finished_us.map(clock::rfc3339),

@@ -5,6 +5,7 @@ use crate::get::Execution;
 use nodeai_app::{Caller, PathId, Valid};
 use nodeai_engine::check_form;
 use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
+use nodeai_runs::kick;
 use nodeai_runs::model::{Stored, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,12 @@ pub async fn handle(
     let args = json!({"id": id, "org_id": caller.org_id(), "answer": answer});
     let stored: Answer = caller.call("run_answer", &args).await?;
     match (stored.outcome.as_str(), stored.execution) {
-        ("answered", Some(execution)) => Ok(Json::ok(execution.into())),
+        ("answered", Some(execution)) => {
+            if execution.status == "waiting" {
+                kick(&caller.cx, &id);
+            }
+            Ok(Json::ok(execution.into()))
+        }
         ("already", _) => Err(Problem::conflict("somebody has answered already")),
         ("forbidden", _) => Err(Problem::forbidden(
             "this caller may not answer for this run",

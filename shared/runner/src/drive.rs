@@ -1,157 +1,34 @@
 //! The driver: performs the engine's commands, reports what comes of them, and keeps the log.
 
+mod keeping;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
-    AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, Illegal,
-    MOST_DEPTH, MOST_STEPS, NodeError, Redactor, Run, RunError, RunStarted, Status, Totals, What,
+    AttemptResult, CallMeta, CancelReason, Command, Due, Effect, Event, NodeError, Redactor, Run,
+    Status, What,
     spans_of, totals_of,
 };
-use nodeai_telemetry::{Span, SpanId, TraceContext};
+use nodeai_telemetry::SpanId;
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
 use crate::secrets::Held;
+use crate::durable::{Ended, Journaling};
+use crate::run::Finished;
 use crate::{
     CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
     live,
 };
 
-/// How a run is driven.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Most attempts at the same time.
-    pub max_concurrency: u32,
-    /// How deep workflows may call workflows.
-    pub max_depth: u32,
-    /// Most nodes that may run, each iteration's counted anew.
-    pub max_steps: u64,
-    /// Most time for the whole run, in ms.
-    pub timeout_ms: u64,
-    /// Which URLs may be called.
-    pub guard: UrlGuard,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_concurrency: 16,
-            max_depth: MOST_DEPTH,
-            max_steps: MOST_STEPS,
-            timeout_ms: 600_000,
-            guard: UrlGuard::default(),
-        }
-    }
-}
-
-/// What a run starts from.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// The execution's id.
-    pub execution_id: String,
-    /// The workflow's name; may be empty.
-    pub name: String,
-    /// The inputs, as [`Compiled::check_inputs`] gave them back.
-    pub inputs: Value,
-    /// The run's place in its trace: `span_id` becomes the run's root span.
-    pub trace: TraceContext,
-}
-
-/// A run that has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// How.
-    pub status: Status,
-    /// The output nodes' values by name.
-    pub outputs: Value,
-    /// Tokens and cost.
-    pub usage: Totals,
-    /// Why it did not succeed.
-    pub error: Option<RunError>,
-    /// The whole log.
-    pub log: Vec<Event>,
-    /// The log as spans, the root first.
-    pub spans: Vec<Span>,
-    /// When it began, µs since the Unix epoch.
-    pub started_us: i64,
-    /// When it ended, µs since the Unix epoch.
-    pub finished_us: i64,
-}
-
-/// Runs a workflow to its end. `signals` say when the run is to end early, and bring answers
-/// to nodes that wait. Dropping the future drops the run.
-pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>(
-    plan: Arc<Compiled>,
-    start: Start,
-    options: Options,
-    ports: &Ports<'_, H, C, E, S, L, K>,
-    signals: &impl Signals,
-) -> Finished {
-    let mut seed = [0; 4];
-    ports.entropy.fill(&mut seed);
-    let began = What::RunStarted(Box::new(RunStarted {
-        execution_id: start.execution_id,
-        trace_id: start.trace.trace_id,
-        span_id: start.trace.span_id,
-        parent_span_id: start.trace.parent,
-        name: start.name,
-        inputs: start.inputs,
-        definition_hash: plan.hash().to_owned(),
-        seed: u32::from_le_bytes(seed),
-        max_concurrency: options.max_concurrency,
-        max_depth: options.max_depth,
-        max_steps: options.max_steps,
-    }));
-    let shared = shared(ports, &options.guard);
-    let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
-    driver.accept(began).await;
-    driver.drive(options.timeout_ms, signals).await
-}
-
-/// Takes a run up again from its log. Attempts that were at work when it stopped are
-/// reported as lost and tried again.
-///
-/// # Errors
-/// When the log is not one of this document.
-pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>(
-    plan: Arc<Compiled>,
-    mut log: Vec<Event>,
-    options: Options,
-    ports: &Ports<'_, H, C, E, S, L, K>,
-    signals: &impl Signals,
-) -> Result<Finished, Illegal> {
-    let (run, missing) = Run::replay(plan, &log)?;
-    log.extend(missing);
-    let (lost, outstanding) = (run.in_flight(), run.outstanding());
-    let shared = shared(ports, &options.guard);
-    let mut driver = Driver::new(&shared, run, log);
-    driver.commands.extend(outstanding);
-    for (node, attempt) in lost {
-        let result = AttemptResult::Error {
-            error: NodeError::lost(),
-        };
-        let call = Box::<CallMeta>::default();
-        driver
-            .accept(What::AttemptFinished {
-                node,
-                attempt,
-                result,
-                call,
-            })
-            .await;
-    }
-    Ok(driver.drive(options.timeout_ms, signals).await)
-}
-
-fn shared<'a, H, C, E, S, L, K>(
+pub(crate) fn shared<'a, H, C, E, S, L, K>(
     ports: &'a Ports<'a, H, C, E, S, L, K>,
     guard: &'a UrlGuard,
 ) -> Shared<'a, H, C, E, S, L, K> {
@@ -175,8 +52,8 @@ enum Done {
         node: String,
         due: Due,
     },
-    /// The engine had it dropped.
-    Dropped,
+    /// The engine had it dropped; whether it was a call.
+    Dropped { call: bool },
 }
 
 /// What a driver waited for.
@@ -185,7 +62,7 @@ enum Next {
     Signal(Signal),
 }
 
-struct Driver<'a, H, C, E, S, L, K> {
+pub(crate) struct Driver<'a, H, C, E, S, L, K> {
     shared: &'a Shared<'a, H, C, E, S, L, K>,
     run: Run,
     log: Vec<Event>,
@@ -197,6 +74,12 @@ struct Driver<'a, H, C, E, S, L, K> {
     /// nothing again.
     held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
+    /// Where the log is kept as it grows, for a run that outlives its driver.
+    journal: Option<Journaling<'a>>,
+    /// How many events of the log are kept already.
+    kept: usize,
+    /// Attempts at calls that are under way.
+    calls: usize,
     /// Whether a node began to wait, or ended it, since somebody was told.
     waits_changed: bool,
 }
@@ -204,10 +87,18 @@ struct Driver<'a, H, C, E, S, L, K> {
 impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     Driver<'a, H, C, E, S, L, K>
 {
-    fn new(shared: &'a Shared<'a, H, C, E, S, L, K>, run: Run, log: Vec<Event>) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared<'a, H, C, E, S, L, K>,
+        run: Run,
+        log: Vec<Event>,
+        journal: Option<Journaling<'a>>,
+    ) -> Self {
         Self {
             shared,
             run,
+            journal,
+            kept: log.len(),
+            calls: 0,
             log,
             commands: VecDeque::new(),
             tasks: FuturesUnordered::new(),
@@ -218,16 +109,16 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         }
     }
 
-    async fn drive(mut self, timeout_ms: u64, signals: &impl Signals) -> Finished {
+    /// Drives the run to its end, or as far as its journal lets it.
+    pub(crate) async fn drive(mut self, deadline_us: i64, signals: &impl Signals) -> Ended {
         let clock = self.shared.ports.clock;
-        let limit = clock.sleep(timeout_ms.saturating_mul(1_000));
+        self.deadline_us = deadline_us;
+        let left_us = u64::try_from(deadline_us.saturating_sub(clock.now_us())).unwrap_or(0);
+        let limit = clock.sleep(left_us);
         let limit = limit.map(|()| Signal::Cancel(CancelReason::Timeout));
         let mut limit = pin!(limit.fuse());
         let waits = Waits::default();
         let mut signal = signals.next(&waits).boxed_local();
-        self.deadline_us = clock
-            .now_us()
-            .saturating_add_unsigned(timeout_ms.saturating_mul(1_000));
         while self.run.outcome().is_none() {
             self.perform().await;
             if self.shared.closed.get() {
@@ -239,6 +130,13 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             if self.waits_changed {
                 self.waits_changed = false;
                 waits.replace(self.run.waits());
+            }
+            if let Some(until_us) = self.may_rest() {
+                drop(signal);
+                return self.rest(until_us);
+            }
+            if self.keep().await.is_err() {
+                return Ended::Lost;
             }
             if self.tasks.is_empty() && waits.borrow().is_empty() {
                 // Nothing at work, nothing waited for, and no end: the engine would have to be
@@ -256,7 +154,11 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             match next {
                 // The attempt ended because nobody listens: the run is cancelled, not failed.
                 _ if self.shared.closed.get() => {}
-                Next::Done(done) => self.report(done).await,
+                Next::Done(done) => {
+                    self.calls -= usize::from(matches!(done, Done::Attempt { .. }));
+                    self.report(done).await;
+                }
+                Next::Signal(Signal::Lost) => return Ended::Lost,
                 Next::Signal(said) => {
                     drop(signal);
                     signal = signals.next(&waits).boxed_local();
@@ -265,12 +167,17 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             }
         }
         drop(signal);
-        self.finish()
+        let kept = self.kept;
+        Ended::Finished {
+            finished: Box::new(self.finish()),
+            kept,
+        }
     }
 
     async fn hear(&mut self, said: Signal) {
         match said {
             Signal::Cancel(reason) => self.cancel(reason).await,
+            Signal::Lost => {}
             Signal::Answer {
                 node,
                 output,
@@ -293,7 +200,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
 
     async fn report(&mut self, done: Done) {
         let fact = match done {
-            Done::Dropped => return,
+            Done::Dropped { call } => {
+                self.calls -= usize::from(call);
+                return;
+            }
             Done::Due { node, due } => {
                 self.aborts.remove(&node);
                 due.fact(node)
@@ -324,7 +234,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
 
     /// Hands a fact to the engine, appends what follows to the log and tells the listener.
     /// A fact that cannot happen now is a late one: it is dropped, and the answer is false.
-    async fn accept(&mut self, fact: What) -> bool {
+    pub(crate) async fn accept(&mut self, fact: What) -> bool {
         let Ok(step) = self.run.accept(fact, self.shared.ports.clock.now_us()) else {
             return false;
         };
@@ -337,10 +247,12 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         };
         self.waits_changed |= step.events.iter().any(waits);
         if self.shared.ports.sink.wants_events() {
+            let plan = self.run.plan().clone();
+            let kind_of = |node: &str| plan.kind_of(node).map(str::to_owned);
             for event in &step.events {
-                if let Some(live) = live::of(event, &step.events, self.run.plan())
+                if let Some(live) = live::of(event, &step.events, &kind_of)
                     && !self.shared.closed.get()
-                    && self.shared.ports.sink.send(live).await.is_err()
+                    && self.shared.ports.sink.send(Some(event.seq), live).await.is_err()
                 {
                     self.shared.closed.set(true);
                 }
@@ -351,10 +263,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
     }
 
     /// Works on something until it is done or dropped.
-    fn spawn(&mut self, node: &str, work: impl Future<Output = Done> + 'a) {
+    fn spawn(&mut self, node: &str, call: bool, work: impl Future<Output = Done> + 'a) {
         let (handle, registration) = AbortHandle::new_pair();
         let work = Abortable::new(work, registration);
-        let task = work.map(|done| done.unwrap_or(Done::Dropped));
+        let task = work.map(move |done| done.unwrap_or(Done::Dropped { call }));
         self.tasks.push(task.boxed_local());
         let handles = self.aborts.entry(node.to_owned()).or_default();
         handles.push(handle);
@@ -363,7 +275,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
     async fn perform(&mut self) {
         while let Some(command) = self.commands.pop_front() {
             match command {
-                Command::Stop => self.tasks.clear(),
+                Command::Stop => {
+                    self.tasks.clear();
+                    self.calls = 0;
+                }
                 Command::Drop { node } => {
                     let handles = self.aborts.remove(&node);
                     handles.iter().flatten().for_each(AbortHandle::abort);
@@ -376,7 +291,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                     let clock = self.shared.ports.clock;
                     let wait_us = u64::try_from(until_us - clock.now_us()).unwrap_or(0);
                     let waiting = node.clone();
-                    self.spawn(&waiting, async move {
+                    self.spawn(&waiting, false, async move {
                         clock.sleep(wait_us).await;
                         Done::Due { node, due }
                     });
@@ -411,6 +326,13 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
 
     /// Decides what the node does; a value is reported at once, a call becomes a task.
     async fn start_attempt(&mut self, mut which: Which) {
+        let now_us = self.shared.ports.clock.now_us();
+        if let Some(journaling) = &self.journal
+            && now_us >= journaling.slice_end_us
+        {
+            // Whoever takes the run up next starts it: what is to be started follows from the log.
+            return;
+        }
         let opened = self.open_secrets(&which.node).await;
         let effect = opened.and_then(|held| {
             which.held = held;
@@ -438,9 +360,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             Ok((call, result)) => (call, result),
             Err(effect) => {
                 let shared = self.shared;
+                self.calls += 1;
                 which.idempotency_key = self.run.idempotency_key(&node);
                 which.cache = self.run.cache_key(&node, &effect);
-                return self.spawn(&node, async move {
+                return self.spawn(&node, true, async move {
                     let (call, result) = shared.perform(&which, effect).await;
                     Done::Attempt {
                         node: which.node,

@@ -3,12 +3,15 @@
 
 mod attempt;
 mod drive;
+mod durable;
 mod live;
 mod ports;
+mod run;
 mod secrets;
 
-pub use drive::{Finished, Options, Start, resume, run};
-pub use live::Live;
+pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
+pub use run::{Finished, Options, Start, resume, run};
+pub use live::{Live, told};
 pub use nodeai_guard::{Refused, UrlGuard};
 pub use ports::{
     Body, CachePort, CancelOn, Clock, Closed, Entropy, HttpPort, NoCache, NoSecrets, NoSink, Ports,

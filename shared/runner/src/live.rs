@@ -2,7 +2,7 @@
 //! or a called workflow has the way to it in front: `each[2]/fetch`. The end of the run is not among them: the caller
 //! announces it once it is stored.
 
-use nodeai_engine::{AttemptResult, Compiled, Event, NodeError, Wait, What};
+use nodeai_engine::{AttemptResult, Event, NodeError, Wait, What};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -121,7 +121,11 @@ impl Live {
 
 /// What of the log somebody who watches is told. `step` is the fact that led to the event, and
 /// what else followed from it.
-pub(crate) fn of(event: &Event, step: &[Event], plan: &Compiled) -> Option<Live> {
+pub(crate) fn of(
+    event: &Event,
+    step: &[Event],
+    kind_of: &dyn Fn(&str) -> Option<String>,
+) -> Option<Live> {
     Some(match &event.what {
         What::RunStarted(started) => Live::RunStarted {
             execution_id: started.execution_id.clone(),
@@ -129,7 +133,7 @@ pub(crate) fn of(event: &Event, step: &[Event], plan: &Compiled) -> Option<Live>
         },
         What::AttemptStarted { node, attempt, .. } => Live::NodeStarted {
             node_id: node.clone(),
-            node_type: plan.kind_of(node).unwrap_or_default().to_owned(),
+            node_type: kind_of(node).unwrap_or_default(),
             attempt: *attempt,
         },
         What::RetryScheduled {
@@ -191,6 +195,21 @@ pub(crate) fn of(event: &Event, step: &[Event], plan: &Compiled) -> Option<Live>
         },
         _ => return None,
     })
+}
+
+/// What somebody who watches is told of a part of a log that begins with a step, each with its place in the log.
+/// `kind_of` gives the type of a node.
+pub fn told(log: &[Event], kind_of: &dyn Fn(&str) -> Option<String>) -> Vec<(u64, Live)> {
+    let mut step = 0;
+    let mut told = Vec::new();
+    for (at, event) in log.iter().enumerate() {
+        if matches!(event.what, What::AttemptFinished { .. }) {
+            step = at;
+        }
+        let live = of(event, &log[step..=at], kind_of);
+        told.extend(live.map(|live| (event.seq, live)));
+    }
+    told
 }
 
 fn result_in(step: &[Event]) -> Option<&AttemptResult> {

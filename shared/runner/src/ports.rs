@@ -124,11 +124,11 @@ pub struct Closed;
 pub trait Sink {
     /// Whether anybody listens; without, no events are made and models are not streamed.
     fn wants_events(&self) -> bool;
-    /// Hands over one event. May wait for the listener, but not for ever.
+    /// Hands over one event, with its place in the log when it is there. May wait for the listener, but not for ever.
     ///
     /// # Errors
     /// When nobody listens any more: the run is cancelled.
-    async fn send(&self, event: Live) -> Result<(), Closed>;
+    async fn send(&self, seq: Option<u64>, event: Live) -> Result<(), Closed>;
 }
 
 /// No listener.
@@ -140,7 +140,7 @@ impl Sink for NoSink {
         false
     }
 
-    async fn send(&self, _: Live) -> Result<(), Closed> {
+    async fn send(&self, _: Option<u64>, _: Live) -> Result<(), Closed> {
         Ok(())
     }
 }
@@ -169,6 +169,8 @@ pub enum Signal {
         /// The handle whose edges are taken.
         handle: String,
     },
+    /// The run is somebody else's now: the driver stops, and nothing more is kept of what it does.
+    Lost,
 }
 
 /// Where signals come from.

@@ -109,6 +109,24 @@ pub struct Stored {
     pub finished_us: Option<i64>,
     #[serde(default)]
     pub waits: Vec<Waiting>,
+    #[serde(default)]
+    pub span_id: Option<String>,
+    #[serde(default)]
+    pub parent_span_id: Option<String>,
+    #[serde(default)]
+    pub lease_token: Option<i64>,
+    #[serde(default)]
+    pub cancel_requested: bool,
+    #[serde(default)]
+    pub attempts: i64,
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub concurrency_key: Option<String>,
+    #[serde(default)]
+    pub run_after_us: Option<i64>,
+    #[serde(default)]
+    pub dead_us: Option<i64>,
 }
 
 /// A node that waits for a time or for somebody.
@@ -133,6 +151,11 @@ pub struct Waiting {
 }
 
 impl Stored {
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        matches!(self.status.as_str(), "succeeded" | "failed" | "cancelled")
+    }
+
     /// As the answer of a run.
     pub fn result(self) -> RunResult {
         RunResult {

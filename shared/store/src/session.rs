@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Credential, Outcome, Principal, Refusal};
 use crate::config::Backend;
 use crate::port::{Column, Error, Filter, Select, Ty};
+use crate::supabase::Bearer;
 use crate::{postgres, supabase};
 use bytes::Bytes;
 use nodeai_ports::{Env, PgConnection, PgParam};
@@ -16,8 +17,8 @@ const ORG_ID: Column = Column::new("org_id", Ty::Uuid);
 /// A configured store; makes sessions.
 #[derive(Clone)]
 pub struct Store {
-    backend: Rc<Backend>,
-    env: Rc<dyn Env>,
+    pub(crate) backend: Rc<Backend>,
+    pub(crate) env: Rc<dyn Env>,
 }
 
 #[derive(Serialize)]
@@ -160,7 +161,7 @@ impl Store {
     }
 
     /// A call with one of the project's own keys.
-    async fn project_call(
+    pub(crate) async fn project_call(
         &self,
         url: &str,
         project_key: &str,
@@ -231,128 +232,7 @@ impl Store {
     }
 }
 
-/// What [`Store::claim`] asks for.
-#[derive(Debug, Clone, Serialize)]
-pub struct Claim<'a> {
-    /// Runs of this organisation alone; of all without.
-    pub org_id: Option<&'a str>,
-    /// This run alone.
-    pub execution_id: Option<&'a str>,
-    /// How long the lease is good without a sign of life, µs.
-    pub lease_us: i64,
-    /// How many queued runs may be at work at once, everywhere.
-    pub workers: u32,
-}
-
-/// What [`Store::claim`] found.
-pub enum Claimed {
-    /// A run, and the way to the store as whoever asked for it.
-    Run {
-        /// Acts with the owner's claims.
-        session: Box<Session>,
-        /// The execution.
-        execution: Value,
-    },
-    /// Enough runs are at work already.
-    Busy,
-    /// Nothing is due.
-    Empty {
-        /// When something will be, µs since the Unix epoch.
-        due_us: Option<i64>,
-    },
-}
-
-#[derive(Deserialize)]
-struct ClaimAnswer {
-    outcome: String,
-    #[serde(default)]
-    principal: Option<Principal>,
-    #[serde(default)]
-    execution: Value,
-    #[serde(default)]
-    due_us: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct ClaimRow {
-    answer: ClaimAnswer,
-    claims: String,
-    role: String,
-}
-
-impl Store {
-    /// Takes up a queued run that is due: one statement (or request), which also makes a session with the claims of
-    /// whoever asked for the run. `nonce`: unguessable mark of that session, hex; `now_s`: now, seconds.
-    ///
-    /// Errors: [`Error`] when the store fails.
-    pub async fn claim(
-        &self,
-        ask: &Claim<'_>,
-        nonce: &str,
-        now_s: i64,
-    ) -> Result<Claimed, Error> {
-        let request = serde_json::to_string(ask).map_err(decode)?;
-        let (row, link) = match &*self.backend {
-            Backend::Postgres { url } => {
-                let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
-                let (sql, params) = postgres::claim(request, nonce);
-                let row = connection.row(&sql, params).await;
-                let row = row.map_err(|error| admission_error(error, url))?;
-                let mut columns = row.ok_or(Error::SessionLost)?.into_iter().map(Option::unwrap_or_default);
-                let answer = columns.next().unwrap_or_default();
-                let row = ClaimRow {
-                    answer: serde_json::from_str(&answer).map_err(decode)?,
-                    claims: columns.next().unwrap_or_default(),
-                    role: columns.next().unwrap_or_default(),
-                };
-                let link = Link::Postgres {
-                    url: url.clone(),
-                    connection: RefCell::new(Some(Rc::from(connection))),
-                };
-                (row, link)
-            }
-            Backend::Supabase {
-                url,
-                anon_key,
-                jwt_secret,
-                service_key,
-            } => {
-                let answer = self
-                    .project_call(url, service_key, "queue_claim", Some(&request))
-                    .await?;
-                let row: ClaimRow = serde_json::from_value(answer).map_err(decode)?;
-                let bearer = Bearer::minted(&row.claims, jwt_secret, now_s)?;
-                let link = Link::Supabase(Rest {
-                    url: url.clone(),
-                    apikey: anon_key.clone(),
-                    bearer,
-                });
-                (row, link)
-            }
-        };
-        let ClaimRow { answer, claims, role } = row;
-        Ok(match (answer.outcome.as_str(), answer.principal) {
-            ("claimed", Some(principal)) => Claimed::Run {
-                execution: answer.execution,
-                session: Box::new(Session {
-                    env: self.env.clone(),
-                    link,
-                    principal,
-                    claims,
-                    role,
-                    nonce: nonce.to_owned(),
-                    statements: Cell::new(1),
-                }),
-            },
-            ("busy", _) => Claimed::Busy,
-            _ => Claimed::Empty {
-                due_us: answer.due_us,
-            },
-        })
-    }
-}
-
-enum Link {
+pub(crate) enum Link {
     Postgres {
         url: String,
         connection: RefCell<Option<Rc<dyn PgConnection>>>,
@@ -361,56 +241,10 @@ enum Link {
 }
 
 /// How an admitted caller speaks to the project's REST interface.
-struct Rest {
-    url: String,
-    apikey: String,
-    bearer: Bearer,
-}
-
-/// The token that a caller is known by.
-enum Bearer {
-    /// The caller's own.
-    Own(String),
-    /// One that we signed, and sign anew before it ends: a run may take longer than it is good for.
-    Minted {
-        claims: String,
-        secret: String,
-        token: RefCell<(String, i64)>,
-    },
-}
-
-impl Bearer {
-    fn minted(claims: &str, secret: &str, now_s: i64) -> Result<Self, Error> {
-        let token = supabase::mint(claims, secret, now_s)?;
-        Ok(Self::Minted {
-            claims: claims.to_owned(),
-            secret: secret.to_owned(),
-            token: RefCell::new((token, now_s)),
-        })
-    }
-
-    fn token(&self) -> Result<String, Error> {
-        match self {
-            Self::Own(token) => Ok(token.clone()),
-            Self::Minted {
-                claims,
-                secret,
-                token,
-            } => {
-                let now_s = now_s();
-                if now_s - token.borrow().1 > supabase::LIFETIME_S / 2 {
-                    token.replace((supabase::mint(claims, secret, now_s)?, now_s));
-                }
-                Ok(token.borrow().0.clone())
-            }
-        }
-    }
-}
-
-/// Seconds since the Unix epoch.
-fn now_s() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+pub(crate) struct Rest {
+    pub(crate) url: String,
+    pub(crate) apikey: String,
+    pub(crate) bearer: Bearer,
 }
 
 impl Rest {
@@ -425,14 +259,14 @@ impl Rest {
 
 /// One admitted request's way to the store. All reads are narrowed to the principal's organisation.
 pub struct Session {
-    env: Rc<dyn Env>,
-    link: Link,
+    pub(crate) env: Rc<dyn Env>,
+    pub(crate) link: Link,
     /// Who was admitted.
     pub principal: Principal,
-    claims: String,
-    role: String,
-    nonce: String,
-    statements: Cell<u32>,
+    pub(crate) claims: String,
+    pub(crate) role: String,
+    pub(crate) nonce: String,
+    pub(crate) statements: Cell<u32>,
 }
 
 impl Session {
@@ -571,7 +405,7 @@ fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
 
 /// Before there is a session, a privilege error means that the role may not even ask. `nodeai_app` may; if it is
 /// refused, the connection still has another session's role, which only a transaction pooler brings about.
-fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
+pub(crate) fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
     let user = url.split("://").nth(1).unwrap_or_default();
     match postgres::from_pg(error) {
         Error::SessionLost if !user.starts_with("nodeai_app") => Error::SchemaMissing(
@@ -581,7 +415,7 @@ fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
     }
 }
 
-fn decode(error: impl std::fmt::Display) -> Error {
+pub(crate) fn decode(error: impl std::fmt::Display) -> Error {
     Error::Other {
         code: "decode".to_owned(),
         message: error.to_string(),

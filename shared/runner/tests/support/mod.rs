@@ -192,7 +192,7 @@ impl Sink for Events {
         self.listens
     }
 
-    async fn send(&self, event: Live) -> Result<(), Closed> {
+    async fn send(&self, _: Option<u64>, event: Live) -> Result<(), Closed> {
         if self
             .most
             .is_some_and(|most| self.seen.borrow().len() >= most)

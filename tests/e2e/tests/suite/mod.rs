@@ -21,6 +21,7 @@ mod matrix;
 mod nodes;
 mod oauth;
 mod profiles;
+mod queue;
 mod runs;
 mod secrets;
 mod shares;

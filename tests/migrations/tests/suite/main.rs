@@ -6,6 +6,7 @@ mod catalog;
 mod engine;
 mod foreign_owner;
 mod plans;
+mod queue;
 mod runs;
 mod secrets;
 mod shares;
