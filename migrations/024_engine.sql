@@ -12,7 +12,8 @@ CREATE TABLE public.node_cache (
   PRIMARY KEY (org_id, key)
 );
 CREATE INDEX node_cache_expires_idx ON public.node_cache (org_id, expires_at);
-SELECT nodeai.tenant_table('public.node_cache', 'editor', 'editor', 'SELECT, INSERT, UPDATE, DELETE');
+SELECT nodeai.tenant_table('public.node_cache', 'editor', 'editor', 'SELECT, INSERT, DELETE');
+GRANT UPDATE (output, handle, expires_at) ON public.node_cache TO authenticated;
 
 -- {"org_id","key"} → {"output","handle"} or null.
 CREATE FUNCTION public.cache_get(p jsonb) RETURNS jsonb

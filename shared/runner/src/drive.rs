@@ -132,8 +132,17 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 waits.replace(self.run.waits());
             }
             if let Some(until_us) = self.may_rest() {
-                drop(signal);
-                return self.rest(until_us);
+                // What was said already is heard first.
+                let Some(said) = (&mut signal).now_or_never() else {
+                    drop(signal);
+                    return self.rest(until_us);
+                };
+                if said == Signal::Lost {
+                    return Ended::Lost;
+                }
+                signal = signals.next(&waits).boxed_local();
+                self.hear(said).await;
+                continue;
             }
             if self.keep().await.is_err() {
                 return Ended::Lost;

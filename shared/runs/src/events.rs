@@ -85,6 +85,8 @@ impl<S: Scope> Look<S> {
     async fn tell(&mut self, first: News, client: &Events) -> Result<(), Closed> {
         let mut news = first;
         let mut quiet = 0;
+        // The client learns at once that it is heard.
+        client.write(sse_keep_alive()).await?;
         loop {
             quiet = if news.events.is_empty() { quiet + 1 } else { 0 };
             self.hand_on(&news.events, client).await?;
