@@ -85,6 +85,53 @@ pub struct HttpCall {
     pub connection: Option<String>,
     /// How further pages are found, and what was on those before.
     pages: Option<Pages>,
+    /// What of the answer is the output.
+    read: Read,
+}
+
+/// What of an answer is the node's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Status, header fields and body.
+    Whole,
+    /// The body.
+    Body,
+    /// The body, which says in its member `ok` whether it went well (Slack).
+    SaysOk,
+}
+
+/// A request of a node for a service.
+pub(super) struct Sending<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: &'a str,
+    pub(super) query: &'a Map<String, Value>,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<Value>,
+    pub(super) connection: Option<&'a str>,
+    pub(super) read: Read,
+}
+
+/// The call of a node for a service.
+///
+/// # Errors
+/// When something cannot be sent.
+pub(super) fn service(sending: Sending<'_>) -> Result<Effect, NodeError> {
+    let fields = sending.headers.iter();
+    let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut headers = headers(&fields.collect())?;
+    let body = body(sending.body, &mut headers);
+    let method = http::Method::from_bytes(sending.method.as_bytes());
+    Ok(Effect::Http(Box::new(HttpCall {
+        method: method.unwrap_or_default(),
+        url: url(sending.url, sending.query)?,
+        headers,
+        body,
+        max_response_bytes: MOST_BYTES,
+        fail_on_status: true,
+        connection: sending.connection.map(str::to_owned),
+        pages: None,
+        read: sending.read,
+    })))
 }
 
 /// An answer.
@@ -139,6 +186,7 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         fail_on_status: config.fail_on_status.unwrap_or(true),
         connection,
         pages: config.pagination.map(Pages::new).transpose()?,
+        read: Read::Whole,
     })))
 }
 
@@ -270,6 +318,9 @@ impl HttpCall {
             error.retry_after_ms = retry_after_ms(&reply.headers);
             return (meta, Err(error));
         }
+        if self.read != Read::Whole {
+            return (meta, self.service_output(read_body(&reply)));
+        }
         let headers: Map<String, Value> = reply
             .headers
             .iter()
@@ -286,6 +337,26 @@ impl HttpCall {
             "body": read_body(&reply),
         });
         (meta, Ok(Outcome::new(output)))
+    }
+}
+
+/// What Slack says when it may go well later.
+const MAY_PASS: [&str; 5] = [
+    "ratelimited",
+    "rate_limited",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+];
+
+impl HttpCall {
+    fn service_output(&self, body: Value) -> Result<Outcome, NodeError> {
+        if self.read == Read::SaysOk && body["ok"] != true {
+            let said = body["error"].as_str().unwrap_or("no reason");
+            let message = format!("the service refused: {said}");
+            return Err(NodeError::new("service", message, MAY_PASS.contains(&said)));
+        }
+        Ok(Outcome::new(body))
     }
 }
 

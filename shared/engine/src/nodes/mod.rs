@@ -3,6 +3,7 @@
 
 mod ai;
 mod condition;
+mod connect;
 mod data;
 mod flow;
 mod for_each;
@@ -50,7 +51,7 @@ pub struct Spec {
     pub title: String,
     /// What it does.
     pub description: String,
-    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`.
+    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`, `services`.
     pub category: String,
     /// JSON Schema of `data`.
     pub config_schema: Value,
@@ -241,6 +242,7 @@ pub(crate) fn kinds() -> &'static [Kind] {
             Kind::new(merge::spec(), merge::decide),
         ];
         kinds.extend(data::kinds());
+        kinds.extend(connect::kinds());
         kinds.extend([
             Kind::new(respond::spec(), respond::decide).checked(respond::check),
             Kind::new(stop::spec(), stop::decide),

@@ -292,6 +292,7 @@ mod tests {
             fail_on_status: true,
             connection: None,
             pages: Some(Pages::new(config).expect("valid")),
+            read: crate::nodes::http::Read::Whole,
         }
     }
 
