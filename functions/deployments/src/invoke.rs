@@ -54,7 +54,11 @@ pub async fn handle(
         target: json!({"deployment": slug, "environment": query.environment, "sticky_key": request.sticky_key}),
         ready: None,
         inputs: request.inputs,
-        mode: if request.stream { Mode::Stream } else { Mode::Sync },
+        mode: if request.stream {
+            Mode::Stream
+        } else {
+            Mode::Sync
+        },
     };
     run(caller, ask).await
 }

@@ -28,8 +28,16 @@ pub fn routes() -> nodeai_app::Routes {
         .get("/", "Runs, newest first", list::handle)
         .post("/drain", "Work on queued runs that are due", drain::handle)
         .get("/{id}", "One run", get::handle)
-        .get("/{id}/events", "A run's events, from its log", events::handle)
-        .post("/{id}/requeue", "Give a dead letter back to the queue", requeue::handle)
+        .get(
+            "/{id}/events",
+            "A run's events, from its log",
+            events::handle,
+        )
+        .post(
+            "/{id}/requeue",
+            "Give a dead letter back to the queue",
+            requeue::handle,
+        )
         .post("/{id}/resume", "Answer a node that waits", resume::handle)
         .post("/{id}/cancel", "Cancel a run", cancel::handle)
 }

@@ -67,7 +67,11 @@ impl RunRequest {
     /// How the run is answered.
     pub fn mode(&self, now_us: i64) -> Mode {
         if !self.detached {
-            return if self.stream { Mode::Stream } else { Mode::Sync };
+            return if self.stream {
+                Mode::Stream
+            } else {
+                Mode::Sync
+            };
         }
         let options = self.queue.clone().unwrap_or_default();
         let (key, limit) = options.concurrency.map(|c| (c.key, c.limit)).unzip();
@@ -89,7 +93,12 @@ impl RunRequest {
         let range = "must be from -100 to 100";
         c.require(priority, "/queue/priority", "range", range);
         let delay = options.delay_ms.is_none_or(|ms| ms <= MOST_DELAY_MS);
-        c.require(delay, "/queue/delay_ms", "range", "must be at most 366 days");
+        c.require(
+            delay,
+            "/queue/delay_ms",
+            "range",
+            "must be at most 366 days",
+        );
         if let Some(concurrency) = &options.concurrency {
             c.length(&concurrency.key, 1, 255, "/queue/concurrency/key");
             let limit = concurrency.limit.is_none_or(|n| (1..=1_000).contains(&n));

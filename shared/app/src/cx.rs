@@ -45,7 +45,12 @@ pub struct Cx {
 
 impl Cx {
     /// The context of work that no request waits for, such as a queued run: `pattern` names it, `trace` is its place.
-    pub fn detached(app: Rc<App>, settings: Rc<Settings>, pattern: &str, trace: TraceContext) -> Self {
+    pub fn detached(
+        app: Rc<App>,
+        settings: Rc<Settings>,
+        pattern: &str,
+        trace: TraceContext,
+    ) -> Self {
         Self {
             app,
             settings,

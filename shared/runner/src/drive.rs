@@ -13,16 +13,15 @@ use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture,
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
     AttemptResult, CallMeta, CancelReason, Command, Due, Effect, Event, NodeError, Redactor, Run,
-    Status, What,
-    spans_of, totals_of,
+    Status, What, spans_of, totals_of,
 };
 use nodeai_telemetry::SpanId;
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
-use crate::secrets::Held;
 use crate::durable::{Ended, Journaling};
 use crate::run::Finished;
+use crate::secrets::Held;
 use crate::{
     CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
     live,
@@ -53,7 +52,9 @@ enum Done {
         due: Due,
     },
     /// The engine had it dropped; whether it was a call.
-    Dropped { call: bool },
+    Dropped {
+        call: bool,
+    },
 }
 
 /// What a driver waited for.
@@ -261,7 +262,13 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             for event in &step.events {
                 if let Some(live) = live::of(event, &step.events, &kind_of)
                     && !self.shared.closed.get()
-                    && self.shared.ports.sink.send(Some(event.seq), live).await.is_err()
+                    && self
+                        .shared
+                        .ports
+                        .sink
+                        .send(Some(event.seq), live)
+                        .await
+                        .is_err()
                 {
                     self.shared.closed.set(true);
                 }

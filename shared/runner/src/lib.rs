@@ -10,11 +10,11 @@ mod run;
 mod secrets;
 
 pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
-pub use run::{Finished, Options, Start, resume, run};
 pub use live::{Live, told};
 pub use nodeai_guard::{Refused, UrlGuard};
 pub use ports::{
     Body, CachePort, CancelOn, Clock, Closed, Entropy, HttpPort, NoCache, NoSecrets, NoSink, Ports,
     SecretError, SecretPort, Signal, Signals, Sink, TransportError, Waits,
 };
+pub use run::{Finished, Options, Start, resume, run};
 pub use secrets::Secret;

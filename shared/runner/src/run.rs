@@ -112,7 +112,12 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
 }
 
 /// The first fact of a run.
-pub(crate) fn began(plan: &Compiled, start: Start, options: &Options, entropy: &impl Entropy) -> What {
+pub(crate) fn began(
+    plan: &Compiled,
+    start: Start,
+    options: &Options,
+    entropy: &impl Entropy,
+) -> What {
     let mut seed = [0; 4];
     entropy.fill(&mut seed);
     What::RunStarted(Box::new(RunStarted {

@@ -18,8 +18,8 @@ mod signals;
 pub mod start;
 mod stream;
 
-pub use plan::plan;
 pub use events::follow;
+pub use plan::plan;
 pub use queue::{Drain, Left, Slice, drain, kick};
 pub use reply::{Reply, run};
 pub use start::{Ask, Mode, Queued};

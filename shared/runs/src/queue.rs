@@ -252,7 +252,8 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         }) => rest(&journal, until_us, &waits, &events, signals.seen()).await,
         Ok(Ended::Lost) => Ok("lost".to_owned()),
         Err(illegal) => {
-            let problem = Problem::conflict(format!("the log does not fit the workflow: {illegal}"));
+            let problem =
+                Problem::conflict(format!("the log does not fit the workflow: {illegal}"));
             cannot_run(caller, &stored, lease, problem).await
         }
     }

@@ -39,7 +39,10 @@ impl IntoReply for Reply {
             "200",
             "The run has ended (also when it failed); with stream, text/event-stream",
         );
-        op.json_response::<Accepted>("202", "The run goes on by itself; Location says where it is");
+        op.json_response::<Accepted>(
+            "202",
+            "The run goes on by itself; Location says where it is",
+        );
         op.problem("404", "There is no such workflow");
         op.problem(
             "409",
@@ -59,7 +62,9 @@ pub async fn run<S: Scope>(caller: Caller<S>, ask: Ask) -> Result<Reply, Problem
             return Ok(Reply(stream::replay(*result)));
         }
         Begin::Replay(result) => {
-            return Ok(Reply(Json::ok(*result).header(REPLAYED, "true").into_reply()));
+            return Ok(Reply(
+                Json::ok(*result).header(REPLAYED, "true").into_reply(),
+            ));
         }
         Begin::Queued(stored) => {
             let answer = Accepted {

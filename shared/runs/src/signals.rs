@@ -2,13 +2,13 @@
 //! also the run's sign of life.
 
 use crate::model::Stored;
+use crate::queue::LEASE_US;
 use nodeai_app::{Caller, Cx, Scope};
 use nodeai_engine::{CancelReason, Wait};
 use nodeai_runner::{Signal, Signals, Waits};
 use nodeai_store::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use crate::queue::LEASE_US;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;

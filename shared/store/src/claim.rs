@@ -65,12 +65,7 @@ impl Store {
     /// whoever asked for the run. `nonce`: unguessable mark of that session, hex; `now_s`: now, seconds.
     ///
     /// Errors: [`Error`] when the store fails.
-    pub async fn claim(
-        &self,
-        ask: &Claim<'_>,
-        nonce: &str,
-        now_s: i64,
-    ) -> Result<Claimed, Error> {
+    pub async fn claim(&self, ask: &Claim<'_>, nonce: &str, now_s: i64) -> Result<Claimed, Error> {
         let request = serde_json::to_string(ask).map_err(decode)?;
         let (row, link) = match &*self.backend {
             Backend::Postgres { url } => {
@@ -78,7 +73,10 @@ impl Store {
                 let (sql, params) = postgres::claim(request, nonce);
                 let row = connection.row(&sql, params).await;
                 let row = row.map_err(|error| admission_error(error, url))?;
-                let mut columns = row.ok_or(Error::SessionLost)?.into_iter().map(Option::unwrap_or_default);
+                let mut columns = row
+                    .ok_or(Error::SessionLost)?
+                    .into_iter()
+                    .map(Option::unwrap_or_default);
                 let answer = columns.next().unwrap_or_default();
                 let row = ClaimRow {
                     answer: serde_json::from_str(&answer).map_err(decode)?,
@@ -110,7 +108,11 @@ impl Store {
                 (row, link)
             }
         };
-        let ClaimRow { answer, claims, role } = row;
+        let ClaimRow {
+            answer,
+            claims,
+            role,
+        } = row;
         Ok(match (answer.outcome.as_str(), answer.principal) {
             ("claimed", Some(principal)) => Claimed::Run {
                 execution: answer.execution,

@@ -18,7 +18,7 @@ mod supabase;
 pub mod tables;
 
 pub use admission::{Admission, Credential, Outcome, Policy, Principal, Rate, Refusal};
+pub use claim::{Claim, Claimed};
 pub use config::{Backend, Config, Misconfigured};
 pub use port::{Column, Error, Filter, Order, Select, Ty};
-pub use claim::{Claim, Claimed};
 pub use session::{Session, Store};

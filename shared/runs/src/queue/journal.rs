@@ -92,7 +92,8 @@ pub(super) async fn rest(
     events: &[Event],
     answers_seen: usize,
 ) -> Result<String, Problem> {
-    let park = json!({"run_after_us": until_us, "waits": waiting(waits), "answers_seen": answers_seen});
+    let park =
+        json!({"run_after_us": until_us, "waits": waiting(waits), "answers_seen": answers_seen});
     let stored = journal.store(events, Some(park)).await;
     Ok(match stored.map_err(store_problem)? {
         Some(()) => "waiting".to_owned(),

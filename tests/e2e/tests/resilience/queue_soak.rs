@@ -37,12 +37,16 @@ fn definition(llm: &str) -> Value {
         {"id": "all", "type": "merge", "data": {"mode": "array"}},
         {"id": "out", "type": "output", "data": {"value": "{{ inputs.n }}"}},
     ]);
-    let edge = |source: &str, target: &str| {
-        json!({"id": format!("{source}{target}"), "source": source, "target": target})
-    };
+    let edge = |source: &str, target: &str| json!({"id": format!("{source}{target}"), "source": source, "target": target});
     let edges = [
-        edge("in", "a"), edge("a", "b"), edge("in", "c"), edge("in", "d"),
-        edge("b", "all"), edge("c", "all"), edge("d", "all"), edge("all", "out"),
+        edge("in", "a"),
+        edge("a", "b"),
+        edge("in", "c"),
+        edge("in", "d"),
+        edge("b", "all"),
+        edge("c", "all"),
+        edge("d", "all"),
+        edge("all", "out"),
     ];
     json!({"nodes": nodes, "edges": edges})
 }
@@ -94,7 +98,11 @@ fn accepted_runs_end_whatever_dies() {
     });
     let (accepted, me) = (accepted.into_inner().unwrap(), me.into_inner().unwrap());
     assert!(kills >= 3, "the host was killed {kills} times only");
-    assert!(accepted.len() > 20, "only {} runs were accepted", accepted.len());
+    assert!(
+        accepted.len() > 20,
+        "only {} runs were accepted",
+        accepted.len()
+    );
     let deadline = Instant::now() + SETTLING;
     for (n, id) in &accepted {
         ends_well(&me, *n, id, deadline);
@@ -102,13 +110,18 @@ fn accepted_runs_end_whatever_dies() {
     let mut keys = BTreeMap::<String, BTreeSet<String>>::new();
     for request in llm.requests() {
         let prompt = request.body["messages"].to_string();
-        let key = request.headers["idempotency-key"].as_str().unwrap().to_owned();
+        let key = request.headers["idempotency-key"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         keys.entry(prompt).or_default().insert(key);
     }
     let torn: Vec<_> = keys.iter().filter(|(_, keys)| keys.len() != 1).collect();
     // A request that was refused or not answered may have left a run too, with keys of its own.
     let known: BTreeSet<String> = accepted.iter().map(|(n, _)| format!(" of {n}\"")).collect();
-    let torn = torn.iter().filter(|(prompt, _)| known.iter().any(|n| prompt.contains(n)));
+    let torn = torn
+        .iter()
+        .filter(|(prompt, _)| known.iter().any(|n| prompt.contains(n)));
     assert_eq!(torn.count(), 0, "{keys:?}");
 }
 

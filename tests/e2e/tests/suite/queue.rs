@@ -64,7 +64,10 @@ fn an_async_run_is_accepted_and_ends_with_its_trace() {
     assert_eq!(run["mode"], "queued");
     assert_eq!(run["outputs"]["out"], "Hello, Ada!");
     assert_eq!(run["trace_id"], reply.json["trace_id"]);
-    let trace = me.get(&format!("/api/v1/traces/{}", run["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run["trace_id"].as_str().unwrap()
+    ));
     assert_status(&trace, 200);
     let root = &trace.json["spans"][0];
     let nodes = root["children"].as_array().unwrap().iter();
@@ -76,12 +79,22 @@ fn an_async_run_is_accepted_and_ends_with_its_trace() {
 fn what_cannot_run_is_not_accepted() {
     let me = app().tenant();
     let broken = json!({"nodes": [], "edges": []});
-    assert_problem(&enqueue(&me, &broken, json!({}), json!(null)), 400, "invalid-input");
+    assert_problem(
+        &enqueue(&me, &broken, json!({}), json!(null)),
+        400,
+        "invalid-input",
+    );
     for (queue, pointer) in [
         (json!({"priority": 101}), "/queue/priority"),
         (json!({"delay_ms": 40_000_000_000_u64}), "/queue/delay_ms"),
-        (json!({"concurrency": {"key": ""}}), "/queue/concurrency/key"),
-        (json!({"concurrency": {"key": "k", "limit": 0}}), "/queue/concurrency/limit"),
+        (
+            json!({"concurrency": {"key": ""}}),
+            "/queue/concurrency/key",
+        ),
+        (
+            json!({"concurrency": {"key": "k", "limit": 0}}),
+            "/queue/concurrency/limit",
+        ),
     ] {
         let reply = enqueue(&me, &hello(), json!({"name": "Ada"}), queue);
         assert_problem(&reply, 400, "invalid-input");
@@ -116,19 +129,30 @@ fn a_delayed_run_waits_and_can_be_cancelled_before_it_begins() {
     let id = accepted(&enqueue(&me, &hello(), json!({"name": "Ada"}), queue));
     assert_status(&me.post(&format!("{EXECUTE}/drain"), &json!({})), 200);
     let run = me.get(&format!("{EXECUTE}/{id}")).json;
-    assert_eq!((&run["status"], &run["attempts"]), (&json!("queued"), &json!(0)));
+    assert_eq!(
+        (&run["status"], &run["attempts"]),
+        (&json!("queued"), &json!(0))
+    );
     assert!(run["due_at"].is_string(), "{run}");
     let cancel = me.post(&format!("{EXECUTE}/{id}/cancel"), &json!({}));
     assert_status(&cancel, 200);
     assert_eq!(cancel.json["status"], "cancelled", "{}", cancel.text);
-    let trace = me.get(&format!("/api/v1/traces/{}", run["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run["trace_id"].as_str().unwrap()
+    ));
     assert_status(&trace, 200);
 }
 
 #[test]
 fn a_run_that_waits_for_somebody_is_parked_and_goes_on_where_it_was() {
     let me = app().tenant();
-    let id = accepted(&enqueue(&me, &approval(), json!({"name": "Ada"}), json!(null)));
+    let id = accepted(&enqueue(
+        &me,
+        &approval(),
+        json!({"name": "Ada"}),
+        json!(null),
+    ));
     let run = until(&me, &id, |run| run["status"] == "waiting");
     assert_eq!(run["waits"][0]["node"], "ask", "{run}");
     let answer = json!({"node": "ask", "decision": "approved"});
@@ -141,12 +165,20 @@ fn a_run_that_waits_for_somebody_is_parked_and_goes_on_where_it_was() {
 #[test]
 fn a_parked_run_is_cancelled_by_itself() {
     let me = app().tenant();
-    let id = accepted(&enqueue(&me, &approval(), json!({"name": "Ada"}), json!(null)));
+    let id = accepted(&enqueue(
+        &me,
+        &approval(),
+        json!({"name": "Ada"}),
+        json!(null),
+    ));
     until(&me, &id, |run| run["status"] == "waiting");
     assert_status(&me.post(&format!("{EXECUTE}/{id}/cancel"), &json!({})), 200);
     let run = until(&me, &id, ended);
     assert_eq!(run["status"], "cancelled", "{run}");
-    let trace = me.get(&format!("/api/v1/traces/{}", run["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run["trace_id"].as_str().unwrap()
+    ));
     assert_status(&trace, 200);
 }
 
@@ -156,7 +188,14 @@ fn runs_of_one_key_run_one_after_the_other() {
     let slow = super::runs::ask("openai/latency-200", json!({}));
     let queue = json!({"concurrency": {"key": "one", "limit": 1}});
     let ids: Vec<_> = (0..4)
-        .map(|_| accepted(&enqueue(&me, &slow, json!({"question": "?"}), queue.clone())))
+        .map(|_| {
+            accepted(&enqueue(
+                &me,
+                &slow,
+                json!({"question": "?"}),
+                queue.clone(),
+            ))
+        })
         .collect();
     let mut spans: Vec<(String, String)> = ids
         .iter()
@@ -191,7 +230,11 @@ fn events_of_a_run_can_be_followed_and_taken_up_again() {
     let finished = events(&all.text).pop().unwrap().1;
     assert_eq!(finished["outputs"]["out"], "Hello, Ada!");
     // The same from the middle on.
-    let ids: Vec<&str> = all.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    let ids: Vec<&str> = all
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect();
     assert_eq!(ids.len(), told.len(), "{}", all.text);
     let from = |last: &str| me.send(Method::GET, &path, &[("last-event-id", last)], Vec::new());
     let rest = from(ids[2]);
@@ -204,10 +247,15 @@ fn events_of_a_run_can_be_followed_and_taken_up_again() {
 #[test]
 fn an_async_run_can_be_streamed_at_once() {
     let me = app().tenant();
-    let body = json!({"definition": hello(), "inputs": {"name": "Ada"}, "async": true, "stream": true});
+    let body =
+        json!({"definition": hello(), "inputs": {"name": "Ada"}, "async": true, "stream": true});
     let told = events(&me.post(EXECUTE, &body).text);
     assert_eq!(told.first().unwrap().0, "run_started", "{told:?}");
-    assert_eq!(told.last().unwrap().1["outputs"]["out"], "Hello, Ada!", "{told:?}");
+    assert_eq!(
+        told.last().unwrap().1["outputs"]["out"],
+        "Hello, Ada!",
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -215,10 +263,15 @@ fn a_streamed_run_has_the_same_ids_as_its_log() {
     let me = app().tenant();
     let body = json!({"definition": hello(), "inputs": {"name": "Ada"}, "stream": true});
     let live = me.post(EXECUTE, &body).text;
-    let id = events(&live).pop().unwrap().1["execution_id"].as_str().unwrap().to_owned();
+    let id = events(&live).pop().unwrap().1["execution_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let replayed = me.get(&format!("{EXECUTE}/{id}/events")).text;
     let ids = |text: &str| -> Vec<String> {
-        let lines = text.lines().filter(|line| line.starts_with("id: ") || line.starts_with("event: "));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("id: ") || line.starts_with("event: "));
         lines.map(str::to_owned).collect()
     };
     assert_eq!(ids(&live), ids(&replayed));
@@ -227,17 +280,26 @@ fn a_streamed_run_has_the_same_ids_as_its_log() {
 #[test]
 fn a_run_whose_key_was_revoked_meanwhile_does_not_run() {
     let me = app().tenant();
-    let made = me.post("/api/v1/api-keys", &json!({"name": "short", "scopes": ["workflows:run", "workflows:read"]}));
+    let made = me.post(
+        "/api/v1/api-keys",
+        &json!({"name": "short", "scopes": ["workflows:run", "workflows:read"]}),
+    );
     assert_status(&made, 201);
     let key = app().with_credential(made.json["key"].as_str().unwrap());
     let queue = json!({"delay_ms": 1_500});
     let id = accepted(&enqueue(&key, &hello(), json!({"name": "Ada"}), queue));
-    let revoked = me.delete(&format!("/api/v1/api-keys/{}", made.json["id"].as_str().unwrap()));
+    let revoked = me.delete(&format!(
+        "/api/v1/api-keys/{}",
+        made.json["id"].as_str().unwrap()
+    ));
     assert!(revoked.status < 300, "{}", revoked.text);
     let run = until(&me, &id, ended);
     assert_eq!(run["status"], "failed", "{run}");
     assert_eq!(run["error"]["kind"], "owner_gone", "{run}");
-    let trace = me.get(&format!("/api/v1/traces/{}", run["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run["trace_id"].as_str().unwrap()
+    ));
     assert_status(&trace, 200);
 }
 
@@ -275,5 +337,8 @@ fn a_caller_drains_the_own_organisation_only() {
     let id = accepted(&enqueue(&me, &hello(), json!({"name": "Ada"}), json!(null)));
     until(&me, &id, ended);
     let nobody = app().with_credential("0123456789abcdef0123456789abcdef");
-    assert_eq!(nobody.post(&format!("{EXECUTE}/drain"), &json!({})).status, 401);
+    assert_eq!(
+        nobody.post(&format!("{EXECUTE}/drain"), &json!({})).status,
+        401
+    );
 }

@@ -87,7 +87,11 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
             resend(&mail),
         ),
     };
-    let base = mail.base_url.as_deref().unwrap_or(base).trim_end_matches('/');
+    let base = mail
+        .base_url
+        .as_deref()
+        .unwrap_or(base)
+        .trim_end_matches('/');
     http::service(Sending {
         method: "POST",
         url: &format!("{base}{path}"),
@@ -131,7 +135,9 @@ fn sendgrid(mail: &Mail) -> Value {
         let value = value.as_ref()?;
         Some(json!({"type": kind, "value": value}))
     });
-    let to = without_nulls(json!({"to": people(&mail.to), "cc": people(&mail.cc), "bcc": people(&mail.bcc)}));
+    let to = without_nulls(
+        json!({"to": people(&mail.to), "cc": people(&mail.cc), "bcc": people(&mail.bcc)}),
+    );
     json!({"personalizations": [to], "from": person(&mail.from),
         "reply_to": mail.reply_to.as_deref().map(person), "subject": mail.subject,
         "content": contents.collect::<Vec<_>>()})
@@ -140,10 +146,15 @@ fn sendgrid(mail: &Mail) -> Value {
 /// `Ada <ada@example.com>` or `ada@example.com` (RFC 5322, `mailbox`, as far as people write it).
 fn person(address: &str) -> Value {
     let address = address.trim();
-    match address.strip_suffix('>').and_then(|rest| rest.split_once('<')) {
+    match address
+        .strip_suffix('>')
+        .and_then(|rest| rest.split_once('<'))
+    {
         Some((name, email)) => {
             let name = name.trim().trim_matches('"');
-            without_nulls(json!({"email": email.trim(), "name": (!name.is_empty()).then_some(name)}))
+            without_nulls(
+                json!({"email": email.trim(), "name": (!name.is_empty()).then_some(name)}),
+            )
         }
         None => json!({"email": address}),
     }

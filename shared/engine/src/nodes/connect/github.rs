@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, Effect, Faults, Fields, NodeError, Operation, Read, Request, Service, part, some};
+use super::{
+    Call, Effect, Faults, Fields, NodeError, Operation, Read, Request, Service, part, some,
+};
 
 pub(super) const SERVICE: Service = Service {
     kind: "github",
@@ -46,7 +48,11 @@ pub(super) const SERVICE: Service = Service {
             optional: &["state", "labels", "per_page", "page"],
             request: |f| {
                 let mut query = some(f, &["state", "per_page", "page"]);
-                let labels = f.get("labels").and_then(Value::as_array).into_iter().flatten();
+                let labels = f
+                    .get("labels")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten();
                 let labels: Vec<_> = labels.filter_map(Value::as_str).collect();
                 if !labels.is_empty() {
                     query.insert("labels".to_owned(), labels.join(",").into());
@@ -109,7 +115,11 @@ pub(super) const SERVICE: Service = Service {
 };
 
 fn repo(fields: &Fields, path: &str) -> String {
-    format!("/repos/{}/{}{path}", part(fields, "owner"), part(fields, "repo"))
+    format!(
+        "/repos/{}/{}{path}",
+        part(fields, "owner"),
+        part(fields, "repo")
+    )
 }
 
 fn issue(fields: &Fields, path: &str) -> String {

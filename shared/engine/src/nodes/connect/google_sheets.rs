@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{Call, Effect, Faults, Fields, NodeError, Operation, Read, Request, Service, part, some};
+use super::{
+    Call, Effect, Faults, Fields, NodeError, Operation, Read, Request, Service, part, some,
+};
 
 pub(super) const SERVICE: Service = Service {
     kind: "google_sheets",
@@ -63,9 +65,15 @@ fn values(fields: &Fields, verb: &str) -> String {
 
 fn written(method: &'static str, fields: &Fields, verb: &str) -> Request {
     let raw = fields.get("raw").and_then(serde_json::Value::as_bool);
-    let option = if raw == Some(true) { "RAW" } else { "USER_ENTERED" };
+    let option = if raw == Some(true) {
+        "RAW"
+    } else {
+        "USER_ENTERED"
+    };
     let mut request = Request::send(method, values(fields, verb), some(fields, &["values"]));
-    request.query.insert("valueInputOption".to_owned(), option.into());
+    request
+        .query
+        .insert("valueInputOption".to_owned(), option.into());
     request
 }
 

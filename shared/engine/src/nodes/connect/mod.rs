@@ -82,14 +82,23 @@ impl Service {
         }
         let operations = self.operations.iter().map(|op| {
             let optional = op.optional.iter().map(|name| format!("{name}?"));
-            let fields: Vec<_> = op.required.iter().map(ToString::to_string).chain(optional).collect();
+            let fields: Vec<_> = op
+                .required
+                .iter()
+                .map(ToString::to_string)
+                .chain(optional)
+                .collect();
             format!("{} ({})", op.name, fields.join(", "))
         });
         let operations: Vec<_> = operations.collect();
         Spec {
             kind: self.kind.into(),
             title: self.title.into(),
-            description: format!("{} Operations: {}.", self.description, operations.join("; ")),
+            description: format!(
+                "{} Operations: {}.",
+                self.description,
+                operations.join("; ")
+            ),
             category: "services".into(),
             config_schema: json!({
                 "type": "object",
@@ -121,7 +130,9 @@ impl Service {
             faults.add(format!("{at}/{name}"), "required", words);
         }
         let schemas = (self.fields)();
-        let known = data.keys().filter(|name| schemas.get(name.as_str()).is_some());
+        let known = data
+            .keys()
+            .filter(|name| schemas.get(name.as_str()).is_some());
         for name in known {
             let taken = |list: &[&str]| list.contains(&name.as_str());
             if !taken(op.required) && !taken(op.optional) {
@@ -136,12 +147,17 @@ impl Service {
         let fields: Fields = call.config()?;
         let text = |name: &str| fields.get(name).and_then(Value::as_str);
         let op = self.operation(text("operation"));
-        let op = op.ok_or_else(|| NodeError::config("/operation: there is no such one".to_owned()))?;
+        let op =
+            op.ok_or_else(|| NodeError::config("/operation: there is no such one".to_owned()))?;
         let request = (op.request)(&fields);
         let base = text("base_url").unwrap_or(self.base).trim_end_matches('/');
         let mut headers = self.headers.to_vec();
         let bearer = text("token").map(|token| format!("Bearer {token}"));
-        headers.extend(bearer.iter().map(|bearer| ("authorization", bearer.as_str())));
+        headers.extend(
+            bearer
+                .iter()
+                .map(|bearer| ("authorization", bearer.as_str())),
+        );
         http::service(Sending {
             method: request.method,
             url: &format!("{base}{}", request.path),

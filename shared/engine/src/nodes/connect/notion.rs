@@ -18,14 +18,24 @@ pub(super) const SERVICE: Service = Service {
             optional: &["filter", "sorts", "page_size", "start_cursor"],
             request: |f| {
                 let body = some(f, &["filter", "sorts", "page_size", "start_cursor"]);
-                Request::send("POST", format!("/databases/{}/query", part(f, "database_id")), body)
+                Request::send(
+                    "POST",
+                    format!("/databases/{}/query", part(f, "database_id")),
+                    body,
+                )
             },
         },
         Operation {
             name: "create_page",
             required: &["parent", "properties"],
             optional: &["children"],
-            request: |f| Request::send("POST", "/pages", some(f, &["parent", "properties", "children"])),
+            request: |f| {
+                Request::send(
+                    "POST",
+                    "/pages",
+                    some(f, &["parent", "properties", "children"]),
+                )
+            },
         },
         Operation {
             name: "update_page",

@@ -16,7 +16,13 @@ pub(super) const SERVICE: Service = Service {
             name: "send_message",
             required: &["channel", "text"],
             optional: &["blocks", "thread_ts"],
-            request: |f| post("chat.postMessage", f, &["channel", "text", "blocks", "thread_ts"]),
+            request: |f| {
+                post(
+                    "chat.postMessage",
+                    f,
+                    &["channel", "text", "blocks", "thread_ts"],
+                )
+            },
         },
         Operation {
             name: "update_message",

@@ -1,3 +1,5 @@
+//! Requests of services as their documentation has them.
+
 use super::super::{HttpCall, HttpReply, decide, kind};
 use super::*;
 use crate::scope::Surroundings;
@@ -24,7 +26,9 @@ fn body(call: &HttpCall) -> Value {
 }
 
 fn header<'a>(call: &'a HttpCall, name: &str) -> &'a str {
-    call.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    call.headers
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 fn reply(status: u16, body: &Value) -> HttpReply {
@@ -40,16 +44,26 @@ fn reply(status: u16, body: &Value) -> HttpReply {
 
 #[test]
 fn slack_says_in_its_body_whether_it_went_well() {
-    let call = sent("slack", json!({"operation": "send_message", "token": "xoxb", "channel": "#a", "text": "Hi"}));
+    let call = sent(
+        "slack",
+        json!({"operation": "send_message", "token": "xoxb", "channel": "#a", "text": "Hi"}),
+    );
     assert_eq!(call.url.as_str(), "https://slack.com/api/chat.postMessage");
     assert_eq!(header(&call, "authorization"), "Bearer xoxb");
     assert_eq!(body(&call), json!({"channel": "#a", "text": "Hi"}));
     let fine = json!({"ok": true, "ts": "1"});
     assert_eq!(call.finish(reply(200, &fine)).1.unwrap().output, fine);
-    let wrong = call.finish(reply(200, &json!({"ok": false, "error": "channel_not_found"})));
+    let wrong = call.finish(reply(
+        200,
+        &json!({"ok": false, "error": "channel_not_found"}),
+    ));
     let error = wrong.1.unwrap_err();
     assert_eq!((error.kind.as_str(), error.retryable), ("service", false));
-    assert!(error.message.contains("channel_not_found"), "{}", error.message);
+    assert!(
+        error.message.contains("channel_not_found"),
+        "{}",
+        error.message
+    );
     let busy = call.finish(reply(200, &json!({"ok": false, "error": "ratelimited"})));
     assert!(busy.1.unwrap_err().retryable);
 }
@@ -58,15 +72,24 @@ fn slack_says_in_its_body_whether_it_went_well() {
 fn paths_hold_what_they_are_given_and_nothing_more() {
     let data = json!({"operation": "comment", "connection": "gh", "owner": "a/../b", "repo": "c?d", "number": 7, "body": "x"});
     let call = sent("github", data);
-    assert_eq!(call.url.as_str(), "https://api.github.com/repos/a%2F%2E%2E%2Fb/c%3Fd/issues/7/comments");
+    assert_eq!(
+        call.url.as_str(),
+        "https://api.github.com/repos/a%2F%2E%2E%2Fb/c%3Fd/issues/7/comments"
+    );
     assert_eq!(call.connection.as_deref(), Some("gh"));
     let file = json!({"operation": "get_file", "token": "t", "owner": "a", "repo": "b", "path": "src/main file.rs", "ref": "v1"});
     let call = sent("github", file);
-    assert_eq!(call.url.as_str(), "https://api.github.com/repos/a/b/contents/src/main%20file%2Ers?ref=v1");
+    assert_eq!(
+        call.url.as_str(),
+        "https://api.github.com/repos/a/b/contents/src/main%20file%2Ers?ref=v1"
+    );
     assert_eq!(call.method, "GET");
     let cells = json!({"operation": "append", "token": "t", "spreadsheet_id": "s", "range": "L!A:B", "values": [["a", 1]]});
     let call = sent("google_sheets", cells);
-    assert_eq!(call.url.path(), "/v4/spreadsheets/s/values/L%21A%3AB:append");
+    assert_eq!(
+        call.url.path(),
+        "/v4/spreadsheets/s/values/L%21A%3AB:append"
+    );
     assert_eq!(call.url.query(), Some("valueInputOption=USER_ENTERED"));
     assert_eq!(body(&call), json!({"values": [["a", 1]]}));
 }
@@ -77,12 +100,18 @@ fn an_operation_takes_its_own_fields_only() {
         let mut faults = Faults::default();
         (kind(name).unwrap().check)(data.as_object().unwrap(), "/data", &mut faults);
         let faults = faults.into_vec().into_iter();
-        faults.map(|fault| format!("{} {}", fault.pointer, fault.code)).collect::<Vec<_>>()
+        faults
+            .map(|fault| format!("{} {}", fault.pointer, fault.code))
+            .collect::<Vec<_>>()
     };
     let data = json!({"operation": "get_page", "filter": {}});
     assert_eq!(
         faults("notion", data),
-        ["/data/connection one_of", "/data/page_id required", "/data/filter not_allowed"]
+        [
+            "/data/connection one_of",
+            "/data/page_id required",
+            "/data/filter not_allowed"
+        ]
     );
     let data = json!({"operation": "search", "token": "t", "base_url": "nowhere"});
     assert_eq!(faults("notion", data), ["/data/base_url bad_url"]);
@@ -91,7 +120,12 @@ fn an_operation_takes_its_own_fields_only() {
 
 #[test]
 fn every_operation_can_be_asked_for() {
-    for service in [&slack::SERVICE, &github::SERVICE, &notion::SERVICE, &google_sheets::SERVICE] {
+    for service in [
+        &slack::SERVICE,
+        &github::SERVICE,
+        &notion::SERVICE,
+        &google_sheets::SERVICE,
+    ] {
         let schemas = (service.fields)();
         for op in service.operations {
             let mut data = json!({"operation": op.name, "token": "t"});
@@ -115,11 +149,17 @@ fn every_operation_can_be_asked_for() {
 #[test]
 fn each_provider_gets_mail_in_its_own_form() {
     let mail = |provider: &str| {
-        sent("email", json!({"provider": provider, "api_key": "k", "from": "Shop <shop@x.org>", "to": ["a@x.org", "b@x.org"],
-            "cc": ["Cy <c@x.org>"], "subject": "S", "text": "T", "html": "<p>T</p>"}))
+        sent(
+            "email",
+            json!({"provider": provider, "api_key": "k", "from": "Shop <shop@x.org>", "to": ["a@x.org", "b@x.org"],
+            "cc": ["Cy <c@x.org>"], "subject": "S", "text": "T", "html": "<p>T</p>"}),
+        )
     };
     let call = mail("resend");
-    assert_eq!((call.url.as_str(), header(&call, "authorization")), ("https://api.resend.com/emails", "Bearer k"));
+    assert_eq!(
+        (call.url.as_str(), header(&call, "authorization")),
+        ("https://api.resend.com/emails", "Bearer k")
+    );
     assert_eq!(body(&call)["to"], json!(["a@x.org", "b@x.org"]));
     assert_eq!(body(&call).get("bcc"), None);
     let call = mail("postmark");
@@ -128,8 +168,17 @@ fn each_provider_gets_mail_in_its_own_form() {
     let call = mail("sendgrid");
     let body = body(&call);
     assert_eq!(body["from"], json!({"email": "shop@x.org", "name": "Shop"}));
-    assert_eq!(body["personalizations"][0]["cc"], json!([{"email": "c@x.org", "name": "Cy"}]));
+    assert_eq!(
+        body["personalizations"][0]["cc"],
+        json!([{"email": "c@x.org", "name": "Cy"}])
+    );
     assert_eq!(body["content"][0]["type"], "text/plain");
-    let refused = call.finish(reply(401, &json!({"errors": []}))).1.unwrap_err();
-    assert_eq!((refused.kind.as_str(), refused.retryable), ("http_status", false));
+    let refused = call
+        .finish(reply(401, &json!({"errors": []})))
+        .1
+        .unwrap_err();
+    assert_eq!(
+        (refused.kind.as_str(), refused.retryable),
+        ("http_status", false)
+    );
 }
