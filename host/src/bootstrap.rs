@@ -22,6 +22,9 @@ pub struct Secrets {
     pub jwt_secret: String,
     /// Key for deriving the guests' database password when the owner has none.
     pub database_key: String,
+    /// What the queue's ticker shows; for this start alone unless somebody configured one.
+    #[serde(skip, default = "random_hex")]
+    pub drain_token: String,
 }
 
 impl Secrets {
@@ -34,6 +37,7 @@ impl Secrets {
             master_keys: format!("1:{}", random_hex()),
             jwt_secret: random_hex(),
             database_key: random_hex(),
+            drain_token: random_hex(),
         })
     }
 }

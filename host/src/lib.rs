@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod cli;
 pub mod commands;
 pub mod database;
+pub mod drain;
 pub mod housekeeping;
 pub mod keys;
 pub mod log;

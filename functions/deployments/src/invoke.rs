@@ -4,7 +4,7 @@ use crate::DeploymentsRun;
 use crate::model::Environment;
 use nodeai_app::{Caller, Query, Valid};
 use nodeai_http::{Check, Checker, Problem};
-use nodeai_runs::{Ask, Reply, run};
+use nodeai_runs::{Ask, Mode, Reply, run};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -54,7 +54,11 @@ pub async fn handle(
         target: json!({"deployment": slug, "environment": query.environment, "sticky_key": request.sticky_key}),
         ready: None,
         inputs: request.inputs,
-        stream: request.stream,
+        mode: if request.stream {
+            Mode::Stream
+        } else {
+            Mode::Sync
+        },
     };
     run(caller, ask).await
 }

@@ -4,7 +4,7 @@ use crate::WorkflowsRun;
 use crate::get::Execution;
 use nodeai_app::{Caller, PathId};
 use nodeai_http::{Problem, reply::Json};
-use nodeai_runs::model::Stored;
+use nodeai_runs::{kick, model::Stored};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -24,7 +24,13 @@ pub async fn handle(
     let answer: Answer = caller.call("run_cancel", &args).await?;
     match (answer.outcome.as_str(), answer.execution) {
         ("forbidden", _) => Err(Problem::forbidden("this caller may not cancel this run")),
-        (_, Some(execution)) => Ok(Json::ok(execution.into())),
+        (_, Some(execution)) => {
+            if execution.status == "waiting" {
+                // Somebody has to end it.
+                kick(&caller.cx, &id);
+            }
+            Ok(Json::ok(execution.into()))
+        }
         _ => Err(Problem::not_found("there is no such run")),
     }
 }

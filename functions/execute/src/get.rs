@@ -3,7 +3,7 @@
 use crate::WorkflowsRead;
 use nodeai_app::{Caller, PathId, clock};
 use nodeai_http::{Problem, reply::Json};
-use nodeai_runs::model::{RunFailure, Stored, Usage};
+use nodeai_runs::model::{RunFailure, Stored, Usage, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,6 +39,14 @@ pub struct Execution {
     pub usage: Usage,
     /// What failed.
     pub error: Option<RunFailure>,
+    /// What the run waits for, while it does.
+    pub waits: Vec<Waiting>,
+    /// Of a queued run: how often it was taken up.
+    pub attempts: i64,
+    /// Of a queued run: when it goes on at the latest, RFC 3339.
+    pub due_at: Option<String>,
+    /// Of a queued run that was given up: when, RFC 3339. `…/requeue` gives it back to the queue.
+    pub dead_at: Option<String>,
     /// RFC 3339.
     pub created_at: Option<String>,
     /// RFC 3339.
@@ -49,6 +57,8 @@ pub struct Execution {
 
 impl From<Stored> for Execution {
     fn from(stored: Stored) -> Self {
+        let waits_in_queue = matches!(stored.status.as_str(), "queued" | "waiting");
+        let due_us = stored.run_after_us.filter(|_| waits_in_queue);
         let usage = Usage::new(
             stored.prompt_tokens,
             stored.completion_tokens,
@@ -69,6 +79,10 @@ impl From<Stored> for Execution {
             outputs: stored.outputs,
             usage,
             error: stored.error,
+            waits: stored.waits,
+            attempts: stored.attempts,
+            due_at: due_us.map(clock::rfc3339),
+            dead_at: stored.dead_us.map(clock::rfc3339),
             created_at: stored.created_us.map(clock::rfc3339),
             started_at: stored.started_us.map(clock::rfc3339),
             finished_at: stored.finished_us.map(clock::rfc3339),

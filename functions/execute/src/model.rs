@@ -1,6 +1,7 @@
 //! What the API takes to run.
 
 use nodeai_http::{Check, Checker, FieldError};
+use nodeai_runs::{Mode, Queued};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -21,9 +22,90 @@ pub struct RunRequest {
     /// Values for the input nodes.
     #[serde(default)]
     pub inputs: Map<String, Value>,
-    /// Server-sent events as the run goes instead of one answer at its end.
+    /// Server-sent events as the run goes instead of one answer at its end. Of a run that is not async, the end of the
+    /// connection is the end.
     #[serde(default)]
     pub stream: bool,
+    /// Leaves the run to the queue and answers 202 at once: it goes on whatever becomes of this connection or this host.
+    #[serde(default, rename = "async")]
+    pub detached: bool,
+    /// How the queue treats an async run.
+    #[serde(default)]
+    pub queue: Option<QueueOptions>,
+}
+
+/// How the queue treats a run.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueueOptions {
+    /// From -100 to 100; runs of higher priority begin first.
+    #[serde(default)]
+    pub priority: i32,
+    /// Begins this many milliseconds from now at the earliest; up to 366 days.
+    #[serde(default)]
+    pub delay_ms: Option<u64>,
+    /// Of the organisation's runs with the same key only so many run at once.
+    #[serde(default)]
+    pub concurrency: Option<Concurrency>,
+}
+
+/// A key that runs share.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Concurrency {
+    /// At most 255 characters.
+    pub key: String,
+    /// How many run at once, 1 unless given; up to 1,000.
+    #[serde(default)]
+    pub limit: Option<u32>,
+}
+
+/// Longest delay, ms.
+const MOST_DELAY_MS: u64 = 366 * 24 * 3_600_000;
+
+impl RunRequest {
+    /// How the run is answered.
+    pub fn mode(&self, now_us: i64) -> Mode {
+        if !self.detached {
+            return if self.stream {
+                Mode::Stream
+            } else {
+                Mode::Sync
+            };
+        }
+        let options = self.queue.clone().unwrap_or_default();
+        let (key, limit) = options.concurrency.map(|c| (c.key, c.limit)).unzip();
+        let delay_us = options.delay_ms.map(|ms| ms.saturating_mul(1_000));
+        Mode::Queued(Queued {
+            priority: options.priority,
+            concurrency_key: key,
+            concurrency_limit: limit.flatten(),
+            run_after_us: delay_us.map(|us| now_us.saturating_add_unsigned(us)),
+            follow: self.stream,
+        })
+    }
+
+    fn check_queue(&self, c: &mut Checker) {
+        let Some(options) = &self.queue else { return };
+        let goes = "goes with async: true";
+        c.require(self.detached, "/queue", "not_allowed", goes);
+        let priority = (-100..=100).contains(&options.priority);
+        let range = "must be from -100 to 100";
+        c.require(priority, "/queue/priority", "range", range);
+        let delay = options.delay_ms.is_none_or(|ms| ms <= MOST_DELAY_MS);
+        c.require(
+            delay,
+            "/queue/delay_ms",
+            "range",
+            "must be at most 366 days",
+        );
+        if let Some(concurrency) = &options.concurrency {
+            c.length(&concurrency.key, 1, 255, "/queue/concurrency/key");
+            let limit = concurrency.limit.is_none_or(|n| (1..=1_000).contains(&n));
+            let range = "must be from 1 to 1000";
+            c.require(limit, "/queue/concurrency/limit", "range", range);
+        }
+    }
 }
 
 impl Check for RunRequest {
@@ -48,6 +130,7 @@ impl Check for RunRequest {
             "range",
             "goes with workflow_id and starts at 1",
         );
+        self.check_queue(c);
         if let Some(definition) = &self.definition {
             for fault in nodeai_engine::validate(definition)
                 .err()

@@ -2,7 +2,7 @@
 
 use crate::WorkflowsRun;
 use crate::model::RunRequest;
-use nodeai_app::{Caller, Valid};
+use nodeai_app::{Caller, Valid, clock};
 use nodeai_http::Problem;
 use nodeai_runs::{Ask, Reply, plan, run};
 use serde_json::json;
@@ -12,10 +12,11 @@ pub async fn handle(
     caller: Caller<WorkflowsRun>,
     Valid(request): Valid<RunRequest>,
 ) -> Result<Reply, Problem> {
-    let ad_hoc = request.definition.as_ref();
-    let ready = ad_hoc
-        .map(|definition| plan(definition, request.inputs.clone()))
-        .transpose()?;
+    let ready = match &request.definition {
+        Some(definition) => Some(plan(&caller, definition, request.inputs.clone()).await?),
+        None => None,
+    };
+    let mode = request.mode(clock::now_us());
     let ask = Ask {
         function: "run_start",
         what: "workflow, or not that version of it",
@@ -23,7 +24,7 @@ pub async fn handle(
             "definition": request.definition}),
         ready,
         inputs: request.inputs,
-        stream: request.stream,
+        mode,
     };
     run(caller, ask).await
 }

@@ -21,7 +21,7 @@ use crate::router::Router;
 use crate::runtime::{self, Compiled, Resources, Shared, limits::Limits};
 use crate::settings::{Environment, Variables};
 use crate::spans::SpanFiles;
-use crate::{housekeeping, log, migrate, serve};
+use crate::{drain, housekeeping, log, migrate, serve};
 
 /// Runs the application until Ctrl-C or SIGTERM.
 ///
@@ -61,6 +61,9 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
         .clone()
         .map(|owner| tokio::spawn(housekeeping::run(owner, database.root_ca.clone())));
     let serving = tokio::spawn(serve::run(listener, app, stop_requested()));
+    let token = environment.variable("nodeai_drain_token");
+    let token = token.unwrap_or(&secrets.drain_token).to_owned();
+    let draining = tokio::spawn(drain::run(url.clone(), token));
     let announced = tokio::spawn(announce(
         url,
         args.ready_file.clone(),
@@ -71,6 +74,7 @@ pub async fn run(dir: Option<&Path>, args: UpArgs, quiet: bool, format: log::For
     serving.await?;
     log::stopping();
     announced.abort();
+    draining.abort();
     if let Some(keeping) = keeping {
         keeping.abort();
     }
@@ -312,6 +316,7 @@ fn own_variables(
     for (name, value) in [
         ("nodeai_master_keys", &secrets.master_keys),
         ("nodeai_jwt_secret", &secrets.jwt_secret),
+        ("nodeai_drain_token", &secrets.drain_token),
     ] {
         if environment.variable(name).is_none() {
             own.insert(name.to_owned(), value.clone());

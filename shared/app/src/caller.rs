@@ -43,6 +43,15 @@ pub struct Caller<S> {
 }
 
 impl<S: Scope> Caller<S> {
+    /// A caller for whom the store made a session by itself: whoever asked for a queued run.
+    pub fn acting(cx: Rc<Cx>, session: Rc<Session>) -> Self {
+        Self {
+            cx,
+            session,
+            scope: PhantomData,
+        }
+    }
+
     /// The tenant.
     pub fn org_id(&self) -> &str {
         self.session.org_id()

@@ -44,6 +44,32 @@ pub struct Cx {
 }
 
 impl Cx {
+    /// The context of work that no request waits for, such as a queued run: `pattern` names it, `trace` is its place.
+    pub fn detached(
+        app: Rc<App>,
+        settings: Rc<Settings>,
+        pattern: &str,
+        trace: TraceContext,
+    ) -> Self {
+        Self {
+            app,
+            settings,
+            method: Method::POST,
+            path: pattern.to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            parameters: Vec::new(),
+            pattern: pattern.to_owned(),
+            trace,
+            started_us: clock::now_us(),
+            spans: Buffer::new(),
+            own_trace: Cell::new(true),
+            session: RefCell::new(None),
+            rate: RefCell::new(None),
+        }
+    }
+
     /// The host.
     pub fn env(&self) -> &Rc<dyn Env> {
         &self.app.env

@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use nodeai_ports::SendError;
 use spin_sdk::http::{FullBody, Response};
 use spin_sdk::wasip3::http::types::ErrorCode;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -32,7 +33,25 @@ pub async fn send_buffered(
 /// Sends a request; the response body streams.
 pub async fn send(request: http::Request<Bytes>) -> Result<Response, SendError> {
     let request = request.map(FullBody::new);
-    spin_sdk::http::send(request).await.map_err(send_error)
+    let sent = polled_twice(spin_sdk::http::send(request)).await;
+    sent.map_err(send_error)
+}
+
+/// Asks to be polled once more when a future first has to wait. The SDK writes a request's body in a task that it spawns
+/// meanwhile, and wit-bindgen 0.57 polls what was spawned during a poll at the next event only (`Tasks::poll_next`): when
+/// nothing else goes on, that event would be the answer to a body that was never sent.
+async fn polled_twice<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut asked = false;
+    poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        if polled.is_pending() && !asked {
+            asked = true;
+            cx.waker().wake_by_ref();
+        }
+        polled
+    })
+    .await
 }
 
 /// A host error as a port error.

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use crate::fault::{Fault, Faults};
 
 /// Most nodes of a document.
-pub const MOST_NODES: usize = 2_000;
+pub const MOST_NODES: usize = 10_000;
 /// Most edges of a document.
-pub const MOST_EDGES: usize = 10_000;
+pub const MOST_EDGES: usize = 50_000;
 /// Deepest nesting of a document.
 pub const DEEPEST: usize = 64;
 /// Longest string of a document, in bytes.
@@ -31,7 +31,8 @@ pub struct Definition {
     pub extra: Map<String, Value>,
 }
 
-/// One node.
+/// One node. Those of a loop's body say so by `parentId`, as React Flow's sub-flows do; edges
+/// join nodes of the same body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Unique in the document; letters, digits, `_` and `-`.
@@ -39,6 +40,9 @@ pub struct Node {
     /// A type of the catalogue.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The loop whose body it belongs to.
+    #[serde(rename = "parentId", default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// Its config.
     #[serde(default)]
     pub data: Map<String, Value>,
@@ -180,6 +184,7 @@ fn node_of(json: &Value, at: &str, faults: &mut Faults) -> Option<Node> {
             return None;
         }
     };
+    let parent = optional_text(map, "parentId", at, faults);
     let (id, kind) = (id?, kind?);
     if !is_id(&id) {
         let message = format!("an id has 1 to {LONGEST_ID} letters, digits, _ or -");
@@ -189,8 +194,9 @@ fn node_of(json: &Value, at: &str, faults: &mut Faults) -> Option<Node> {
     Some(Node {
         id,
         kind,
+        parent,
         data,
-        extra: others(map, &["id", "type", "data"]),
+        extra: others(map, &["id", "type", "parentId", "data"]),
     })
 }
 
@@ -201,14 +207,7 @@ fn edge_of(json: &Value, at: &str, faults: &mut Faults) -> Option<Edge> {
     };
     let source = text(map, "source", at, faults);
     let target = text(map, "target", at, faults);
-    let mut handle = |name: &str| match map.get(name) {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(_) => {
-            faults.add(format!("{at}/{name}"), "wrong_type", "expected a string");
-            None
-        }
-    };
+    let mut handle = |name: &str| optional_text(map, name, at, faults);
     let (source_handle, target_handle) = (handle("sourceHandle"), handle("targetHandle"));
     Some(Edge {
         source: source?,
@@ -229,6 +228,22 @@ fn text(map: &Map<String, Value>, name: &str, at: &str, faults: &mut Faults) -> 
         }
         None => {
             faults.add(at, "required", format!("{name:?} is required"));
+            None
+        }
+    }
+}
+
+fn optional_text(
+    map: &Map<String, Value>,
+    name: &str,
+    at: &str,
+    faults: &mut Faults,
+) -> Option<String> {
+    match map.get(name) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(_) => {
+            faults.add(format!("{at}/{name}"), "wrong_type", "expected a string");
             None
         }
     }

@@ -182,9 +182,10 @@ mod tests {
     fn every_known_filter_exists() {
         let templates = crate::template::Templates::new();
         for name in KNOWN {
-            let scope = jinja(&serde_json::json!({"inputs": {"x": "a"}}));
+            let all = serde_json::json!({"inputs": {"x": "a"}});
+            let scope = crate::scope::Scope::of(&all);
             let result = templates.render_text(&format!("{{{{ inputs.x | {name} }}}}"), &scope);
-            let missing = result.is_err_and(|error| error.0.contains("unknown filter"));
+            let missing = result.is_err_and(|error| error.message.contains("unknown filter"));
             assert!(!missing, "{name}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::document::Definition;
+use crate::document::{Definition, Edge};
 
 /// An edge by positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,13 +28,15 @@ pub(crate) struct Graph {
 pub(crate) const DEFAULT_HANDLE: &str = "output";
 
 impl Graph {
-    /// Builds the graph. Edges to nowhere are left out; validation reports them.
+    /// Builds the graph of a whole document. Edges to nowhere are left out; validation
+    /// reports them.
     pub(crate) fn of(definition: &Definition) -> Self {
-        let ids: Vec<String> = definition
-            .nodes
-            .iter()
-            .map(|node| node.id.clone())
-            .collect();
+        let ids = definition.nodes.iter().map(|node| node.id.clone());
+        Self::new(ids.collect(), definition.edges.iter())
+    }
+
+    /// Builds a graph of these nodes.
+    pub(crate) fn new<'a>(ids: Vec<String>, edges: impl Iterator<Item = &'a Edge>) -> Self {
         let by_id: HashMap<String, usize> = ids
             .iter()
             .enumerate()
@@ -48,7 +50,7 @@ impl Graph {
             ids,
             by_id,
         };
-        for edge in &definition.edges {
+        for edge in edges {
             let ends = (graph.by_id.get(&edge.source), graph.by_id.get(&edge.target));
             if let (Some(&source), Some(&target)) = ends {
                 let handle = edge

@@ -4,13 +4,18 @@
 
 mod decide;
 mod document;
+mod evaluate;
 mod fault;
 mod filters;
 mod graph;
 mod log;
 mod nodes;
+mod plain;
+mod plan;
 mod redact;
+mod references;
 mod schema;
+mod scope;
 mod settings;
 mod spans;
 mod step;
@@ -18,15 +23,21 @@ mod template;
 mod validate;
 
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
+pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
-    AttemptResult, CallMeta, CancelReason, Event, NodeError, RunError, RunStarted, Status, What,
+    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RunError,
+    RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodes::{
-    Effect, HttpCall, HttpReply, LlmCall, Outcome as NodeOutcome, Port, Spec, catalogue,
+    Effect, HttpCall, HttpReply, LlmCall, Model, Next, Outcome as NodeOutcome, Paged, Port, Spec,
+    Talk, WaitCall, WorkflowRef, catalogue,
 };
+pub use plan::Compiled;
 pub use redact::{BLANK, Redactor};
+pub use schema::check_form;
+pub use scope::Surroundings;
 pub use settings::DEFAULT_TIMEOUT_MS;
 pub use spans::{Totals, spans_of, totals_of};
-pub use step::{Command, Illegal, Outcome, Run, Step};
-pub use validate::{Compiled, compile, validate};
+pub use step::{Command, Due, Illegal, Outcome, Run, Step};
+pub use validate::{calls, compile, compile_with, validate};

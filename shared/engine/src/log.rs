@@ -21,6 +21,9 @@ pub struct Event {
 }
 
 /// What happened. *Facts* come from outside; *decisions* follow from the facts before them.
+///
+/// A node inside a loop or a called workflow is named by its way there, one step per level:
+/// `each[2]/call[0]/fetch`. One of the error workflow begins with `@error/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
@@ -69,6 +72,47 @@ pub enum What {
         /// Node id.
         node: String,
     },
+    /// Decision: the node waits, for a time or for somebody.
+    NodeSuspended {
+        /// Node id.
+        node: String,
+        /// Until when at the latest, µs since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until_us: Option<i64>,
+    },
+    /// Fact: the time is over that a node waits, or that a loop may take.
+    WaitDue {
+        /// Node id.
+        node: String,
+    },
+    /// Fact: somebody answered a node that waits.
+    NodeResumed {
+        /// Node id.
+        node: String,
+        /// The node's output.
+        output: Value,
+        /// The handle whose edges are taken.
+        handle: String,
+    },
+    /// Decision: the body of a loop, or the workflow that a node calls, begins.
+    IterationStarted {
+        /// The loop's node id.
+        node: String,
+        /// From 0.
+        index: u32,
+    },
+    /// Decision: it ended.
+    IterationFinished {
+        /// The loop's node id.
+        node: String,
+        /// From 0.
+        index: u32,
+        /// Whether a node of it failed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        failed: bool,
+    },
+    /// Decision: the run has failed; its error workflow begins.
+    ErrorWorkflowStarted,
     /// Decision: a node is done. Its output is the last attempt's, unless given here.
     NodeFinished {
         /// Node id.
@@ -124,6 +168,8 @@ impl What {
                 | Self::AttemptStarted { .. }
                 | Self::AttemptFinished { .. }
                 | Self::RetryDue { .. }
+                | Self::WaitDue { .. }
+                | Self::NodeResumed { .. }
                 | Self::RunCancelRequested { .. }
         )
     }
@@ -152,6 +198,33 @@ pub struct RunStarted {
     pub seed: u32,
     /// Most attempts at the same time.
     pub max_concurrency: u32,
+    /// How deep workflows may call workflows.
+    #[serde(default = "most_depth", skip_serializing_if = "is_most_depth")]
+    pub max_depth: u32,
+    /// Most nodes that may run, each iteration's counted anew.
+    #[serde(default = "most_steps", skip_serializing_if = "is_most_steps")]
+    pub max_steps: u64,
+}
+
+/// How deep workflows may call workflows where nothing else is said.
+pub const MOST_DEPTH: u32 = 10;
+/// Most nodes that one run may run where nothing else is said.
+pub const MOST_STEPS: u64 = 1_000_000;
+
+fn most_depth() -> u32 {
+    MOST_DEPTH
+}
+
+fn is_most_depth(depth: &u32) -> bool {
+    *depth == MOST_DEPTH
+}
+
+fn most_steps() -> u64 {
+    MOST_STEPS
+}
+
+fn is_most_steps(steps: &u64) -> bool {
+    *steps == MOST_STEPS
 }
 
 /// How an attempt ended.
@@ -165,11 +238,65 @@ pub enum AttemptResult {
         /// The handle whose edges are taken.
         handle: String,
     },
+    /// The node's body is to run, once for each of these: a loop's items, the inputs of a
+    /// called workflow.
+    Enter {
+        /// What the iterations start from.
+        items: Vec<Value>,
+    },
+    /// The node waits.
+    Wait {
+        /// For what.
+        wait: Box<Wait>,
+    },
     /// It did not.
     Error {
         /// Why.
         error: NodeError,
     },
+}
+
+/// What a node waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    /// Who ends it.
+    pub kind: WaitKind,
+    /// When it ends by itself, µs since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_us: Option<i64>,
+    /// What is asked, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// More about it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// JSON Schema of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Value>,
+}
+
+/// Who or what ends a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitKind {
+    /// The time.
+    Timer,
+    /// A person.
+    Approval,
+    /// A request.
+    Webhook,
+}
+
+/// Why an attempt did nothing itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortcut {
+    /// Its condition to be skipped held.
+    SkipIf,
+    /// Its output is pinned.
+    Pinned,
+    /// An earlier call with the same input had this result.
+    Cache,
 }
 
 /// Why an attempt failed.
@@ -207,6 +334,15 @@ impl NodeError {
     /// A template that cannot be rendered.
     pub fn template(field: &str, error: &TemplateError) -> Self {
         Self::new("expression", format!("/{field}: {error}"), false)
+    }
+
+    /// The same of one item of a list, by its position from 0.
+    pub(crate) fn of_item(self, at: usize) -> Self {
+        let message = match self.message.split_once(": ") {
+            Some((field, rest)) => format!("{field}: item {at}: {rest}"),
+            None => format!("item {at}: {}", self.message),
+        };
+        Self { message, ..self }
     }
 
     /// An attempt that ran out of time.
@@ -275,6 +411,9 @@ pub struct CallMeta {
     /// HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
+    /// Why there was no call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortcut: Option<Shortcut>,
 }
 
 impl CallMeta {
@@ -327,6 +466,9 @@ pub struct RunError {
     /// The node that failed; none when the run as a whole did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_id: Option<String>,
+    /// The way to it, when it is inside a loop or a called workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Stable name.
     pub kind: String,
     /// For people.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::fault::{Faults, token};
+use crate::fault::{Fault, Faults, token};
 use crate::template;
 
 /// How strings that hold a template are seen.
@@ -229,6 +229,20 @@ impl Checker<'_> {
                 .add(at, "out_of_range", format!("must be at most {most}"));
         }
     }
+}
+
+/// Checks what goes with an answer against the form of the node that waits.
+///
+/// # Errors
+/// Every fault, with a pointer below `/data`.
+pub fn check_form(form: &Value, data: &Value) -> Result<(), Vec<Fault>> {
+    let mut faults = Faults::default();
+    Checker {
+        templates: Templates::Plain,
+        faults: &mut faults,
+    }
+    .check(form, data, "/data");
+    faults.into_result(())
 }
 
 fn has_type(wanted: &Value, value: &Value) -> bool {

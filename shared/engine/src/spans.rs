@@ -105,9 +105,13 @@ impl View<'_> {
             } => {
                 let kind = kind_of(node).unwrap_or_default();
                 let trace = self.started.trace_id;
-                let mut span = Span::new(trace, *span_id, format!("{kind} {node}"), event.at_us);
+                let id = node.rsplit('/').next().unwrap_or_default();
+                let mut span = Span::new(trace, *span_id, format!("{kind} {id}"), event.at_us);
                 span.parent_span_id = Some(self.started.span_id);
-                span.node_id = Some(node.clone());
+                span.node_id = Some(id.to_owned());
+                if id != node {
+                    span.set("nodeai.node.path", node.clone());
+                }
                 span.node_type = Some(kind);
                 span.attempt = Some(*attempt);
                 if let Some(input) = input {
@@ -137,6 +141,20 @@ impl View<'_> {
             } => {
                 let detail = json!({"node": node, "attempt": attempt, "wait_ms": (due_us - event.at_us) / 1_000});
                 self.note("retry_scheduled", event.at_us, detail);
+            }
+            What::NodeSuspended { node, until_us } => {
+                let detail = json!({"node": node, "until_us": until_us});
+                self.note("node_suspended", event.at_us, detail);
+            }
+            What::NodeResumed { node, handle, .. } => {
+                let detail = json!({"node": node, "handle": handle});
+                self.note("node_resumed", event.at_us, detail);
+            }
+            What::WaitDue { node } => {
+                self.note("wait_due", event.at_us, json!({"node": node}));
+            }
+            What::ErrorWorkflowStarted => {
+                self.note("error_workflow_started", event.at_us, json!({}));
             }
             What::NodeSkipped { node } => {
                 self.note("node_skipped", event.at_us, json!({"node": node}));
@@ -198,6 +216,14 @@ fn finish(span: &mut Span, at_us: i64, result: &AttemptResult, call: &CallMeta) 
                 span.set("nodeai.handle", handle.clone());
             }
         }
+        AttemptResult::Enter { items } => {
+            span.status = SpanStatus::Ok;
+            span.set("nodeai.iterations", items.len());
+        }
+        AttemptResult::Wait { wait } => {
+            span.status = SpanStatus::Ok;
+            span.set("nodeai.wait", json!(wait.kind));
+        }
         AttemptResult::Error { error } => {
             fail(span, &error.kind, &error.message);
             // HTTP's convention: the status itself is the type of the error.
@@ -215,6 +241,9 @@ fn fail(span: &mut Span, kind: &str, message: &str) {
 }
 
 fn describe(span: &mut Span, call: &CallMeta) {
+    if let Some(shortcut) = call.shortcut {
+        span.set("nodeai.shortcut", json!(shortcut));
+    }
     if let Some(model) = &call.request_model {
         span.kind = Kind::Client;
         span.name = format!("chat {model}");

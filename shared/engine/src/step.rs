@@ -2,51 +2,94 @@
 //! I/O; the same facts always give the same decisions.
 //!
 //! ```text
-//! node      on                                            becomes    emits
-//! pending   all edges resolved, one taken (any: first)    ready      node_scheduled
-//! pending   all edges dead                                skipped    node_skipped
-//! ready     a slot is free                                starting   → StartAttempt
-//! starting  attempt_started                               running
-//! running   attempt_finished ok                           finished   node_finished
-//! running   attempt_finished error, attempts left         waiting    retry_scheduled → Wait
-//! running   attempt_finished error, on_error fail         failed     node_failed, run_finished → Stop
-//! running   attempt_finished error, continue, error_edge  finished   node_failed, node_finished
-//! waiting   retry_due                                     ready
-//! at work   the run ends                                  cancelled  node_cancelled
+//! node       on                                            becomes    emits
+//! pending    all edges resolved, one taken (n: n taken)    ready      node_scheduled
+//! pending    not enough edges can be taken any more        skipped    node_skipped
+//! ready      a slot is free                                starting   → StartAttempt
+//! starting   attempt_started                               running
+//! running    attempt_finished ok                           finished   node_finished
+//! running    attempt_finished error, attempts left         waiting    retry_scheduled → Wait
+//! running    attempt_finished error, on_error fail         failed     node_failed; the body fails
+//! running    attempt_finished error, continue, error_edge  finished   node_failed, node_finished
+//! running    attempt_finished wait                         suspended  node_suspended → Wait
+//! running    attempt_finished enter                        open       iteration_started
+//! waiting    retry_due                                     ready
+//! suspended  wait_due, node_resumed                        finished   node_finished
+//! open       an iteration ends, others are to come         open       iteration_finished, …_started
+//! open       an iteration ends (while)                     ready      iteration_finished
+//! open       the last iteration ends                       finished   iteration_finished, node_finished
+//! at work    the run or its body ends                      cancelled  node_cancelled → Drop
 //! ```
+//!
+//! A body that fails fails its loop, which may handle that as any node may; the run fails when
+//! nothing handles it. Work that is open goes to the free slots in the order in which its
+//! frames began, then by position in the document.
 
+mod backoff;
+mod bodies;
+mod end;
+mod frame;
 mod turn;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+pub(crate) use self::frame::{Frame, LinkState, NodeState, Place};
+pub(crate) use self::turn::EVERY_HANDLE;
 use self::turn::Turn;
-use crate::log::{Event, RunError, RunStarted, Status, What};
-use crate::validate::Compiled;
+use crate::log::{Event, RunError, RunStarted, Status, Wait, What};
+use crate::plan::Compiled;
+use crate::scope::Seen;
 
-/// What the driver has to do.
+/// What the driver has to do. Nodes are named as in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Start this attempt: report `attempt_started`, then `attempt_finished`.
     StartAttempt {
-        /// Node id.
+        /// The node.
         node: String,
         /// From 1.
         attempt: u32,
         /// Its time limit.
         timeout_ms: u64,
     },
-    /// Report `retry_due` at this time, µs since the Unix epoch.
+    /// Report that the time has come, by `retry_due` or `wait_due`.
     Wait {
-        /// Node id.
+        /// The node.
         node: String,
-        /// When.
+        /// When, µs since the Unix epoch.
         until_us: i64,
+        /// What for.
+        due: Due,
+    },
+    /// Drop what is under way for this node.
+    Drop {
+        /// The node.
+        node: String,
     },
     /// The run is over: drop every attempt and wait.
     Stop,
+}
+
+/// What a time is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Another attempt: report `retry_due`.
+    Retry,
+    /// The end of a wait or of a loop's time: report `wait_due`.
+    Wait,
+}
+
+impl Due {
+    /// The fact to report.
+    pub fn fact(self, node: String) -> What {
+        match self {
+            Self::Retry => What::RetryDue { node },
+            Self::Wait => What::WaitDue { node },
+        }
+    }
 }
 
 /// What one fact led to.
@@ -70,13 +113,13 @@ pub enum Illegal {
     /// The run is over. Late results end here; they are to be dropped.
     #[error("the run is over")]
     RunIsOver,
-    /// The document has no such node.
+    /// The document has no such node, or its iteration is over.
     #[error("no node {0:?}")]
     UnknownNode(String),
     /// The node does not wait for this.
     #[error("node {node:?} is {state}: {what} cannot happen")]
     NotNow {
-        /// Node id.
+        /// The node.
         node: String,
         /// What the node is.
         state: &'static str,
@@ -97,52 +140,6 @@ pub enum Illegal {
     },
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum NodeState {
-    Pending,
-    Ready { attempt: u32 },
-    Starting { attempt: u32 },
-    Running { attempt: u32 },
-    Waiting { attempt: u32, due_us: i64 },
-    Finished { output: Value },
-    Failed,
-    Skipped,
-    Cancelled,
-}
-
-impl NodeState {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ready { .. } => "ready",
-            Self::Starting { .. } => "starting",
-            Self::Running { .. } => "running",
-            Self::Waiting { .. } => "waiting for a retry",
-            Self::Finished { .. } => "finished",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn at_work(&self) -> bool {
-        matches!(
-            self,
-            Self::Ready { .. }
-                | Self::Starting { .. }
-                | Self::Running { .. }
-                | Self::Waiting { .. }
-        )
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LinkState {
-    Pending,
-    Taken,
-    Dead,
-}
-
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -155,34 +152,51 @@ pub struct Outcome {
 }
 
 /// One run.
+#[derive(Clone)]
 pub struct Run {
     pub(crate) plan: Arc<Compiled>,
     pub(crate) started: Option<RunStarted>,
-    pub(crate) started_us: i64,
-    pub(crate) nodes: Vec<NodeState>,
-    pub(crate) links: Vec<LinkState>,
-    lost: Vec<u32>,
-    ready: BTreeSet<usize>,
+    /// `run` as templates see it.
+    pub(crate) about: Seen,
+    pub(crate) frames: BTreeMap<u64, Frame>,
+    /// The frame of the error workflow, and why it runs.
+    handler: Option<u64>,
+    failure: Option<RunError>,
+    next_frame: u64,
+    ready: BTreeSet<Place>,
     active: u32,
-    open: usize,
+    steps: u64,
     seq: u64,
     outcome: Option<Outcome>,
+}
+
+impl PartialEq for Run {
+    /// Whether both are in the same state; both must be of the same document.
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |run: &Self| (run.handler, run.next_frame, run.active, run.steps, run.seq);
+        self.started == other.started
+            && rest(self) == rest(other)
+            && self.ready == other.ready
+            && self.failure == other.failure
+            && self.outcome == other.outcome
+            && self.frames == other.frames
+    }
 }
 
 impl Run {
     /// A run of this document that has not started.
     pub fn new(plan: Arc<Compiled>) -> Self {
-        let (nodes, links) = (plan.graph.len(), plan.graph.links.len());
         Self {
             plan,
             started: None,
-            started_us: 0,
-            nodes: vec![NodeState::Pending; nodes],
-            links: vec![LinkState::Pending; links],
-            lost: vec![0; nodes],
+            about: Seen::default(),
+            frames: BTreeMap::new(),
+            handler: None,
+            failure: None,
+            next_frame: 0,
             ready: BTreeSet::new(),
             active: 0,
-            open: nodes,
+            steps: 0,
             seq: 0,
             outcome: None,
         }
@@ -229,87 +243,87 @@ impl Run {
         if self.started.is_none() && !matches!(fact, What::RunStarted(_)) {
             return Err(Illegal::NotStarted);
         }
-        let mut turn = Turn {
-            run: self,
-            at_us,
-            step: Step::default(),
-        };
-        match fact {
-            What::RunStarted(started) => turn.start(*started)?,
-            What::AttemptStarted {
-                ref node, attempt, ..
-            } => {
-                let at = turn.expect(node, "attempt_started", |state| {
-                    *state == NodeState::Starting { attempt }
-                })?;
-                turn.run.nodes[at] = NodeState::Running { attempt };
-                turn.record(fact);
-            }
-            What::AttemptFinished {
-                ref node,
-                attempt,
-                ref result,
-                ..
-            } => {
-                let at = turn.expect(node, "attempt_finished", |state| {
-                    *state == NodeState::Running { attempt }
-                })?;
-                let result = result.clone();
-                turn.record(fact);
-                turn.run.active -= 1;
-                turn.finish_attempt(at, attempt, result);
-                turn.pump();
-            }
-            What::RetryDue { ref node } => {
-                let at = turn.expect(node, "retry_due", |state| {
-                    matches!(state, NodeState::Waiting { .. })
-                })?;
-                turn.record(fact);
-                if let NodeState::Waiting { attempt, .. } = turn.run.nodes[at] {
-                    turn.run.nodes[at] = NodeState::Ready { attempt };
-                    turn.run.ready.insert(at);
-                }
-                turn.pump();
-            }
-            What::RunCancelRequested { reason } => {
-                turn.record(fact);
-                turn.cancel(reason);
-            }
-            _ => return Err(Illegal::NotAFact),
-        }
+        let mut turn = Turn::new(self, at_us);
+        turn.take(fact)?;
+        turn.settle();
         Ok(turn.step)
     }
 
     /// What a driver that takes over has to do: start what was to start, wait for what
     /// waits. Attempts that were at work are in [`Run::in_flight`].
     pub fn outstanding(&self) -> Vec<Command> {
-        let commands = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter_map(|(at, state)| match *state {
-                NodeState::Starting { attempt } => Some(self.start_command(at, attempt)),
-                NodeState::Waiting { due_us, .. } => Some(Command::Wait {
-                    node: self.plan.graph.ids[at].clone(),
-                    until_us: due_us,
-                }),
-                _ => None,
-            });
-        commands.collect()
+        let mut commands = Vec::new();
+        for (place, state) in self.states() {
+            let mut wait = |until_us, due| {
+                let node = self.way(place);
+                commands.push(Command::Wait {
+                    node,
+                    until_us,
+                    due,
+                });
+            };
+            match state {
+                NodeState::Waiting { due_us, .. } => wait(*due_us, Due::Retry),
+                NodeState::Suspended { wait: held } => {
+                    held.until_us.into_iter().for_each(|us| wait(us, Due::Wait));
+                }
+                _ => {}
+            }
+            let looping = self.frame(place).loops.get(&place.node);
+            if let Some(until_us) = looping.and_then(|looping| looping.until_us)
+                && state.at_work()
+            {
+                wait(until_us, Due::Wait);
+            }
+            if let NodeState::Starting { attempt } = state {
+                commands.push(self.start_command(place, *attempt));
+            }
+        }
+        commands
     }
 
     /// The attempts that have started and not finished. After a crash nobody knows how they
-    /// ended: report each as [`NodeError::lost`].
+    /// ended: report each as [`crate::NodeError::lost`].
     pub fn in_flight(&self) -> Vec<(String, u32)> {
-        let running = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter_map(|(at, state)| match state {
-                NodeState::Running { attempt } => Some((self.plan.graph.ids[at].clone(), *attempt)),
+        let running = self.states().filter_map(|(place, state)| match state {
+            NodeState::Running { attempt } => Some((self.way(place), *attempt)),
+            _ => None,
+        });
+        running.collect()
+    }
+
+    /// What nodes wait for, other than a retry.
+    pub fn waits(&self) -> Vec<(String, Wait)> {
+        let waits = self.states().filter_map(|(place, state)| match state {
+            NodeState::Suspended { wait } => Some((self.way(place), (**wait).clone())),
+            _ => None,
+        });
+        waits.collect()
+    }
+
+    /// Whether nothing is at work and nothing is to be started: only time or somebody can make
+    /// the run go on.
+    pub fn is_idle(&self) -> bool {
+        self.outcome.is_none() && self.started.is_some() && self.active == 0
+    }
+
+    /// When an idle run goes on by itself, µs since the Unix epoch.
+    pub fn next_due_us(&self) -> Option<i64> {
+        let times = self
+            .outstanding()
+            .into_iter()
+            .filter_map(|command| match command {
+                Command::Wait { until_us, .. } => Some(until_us),
                 _ => None,
             });
-        running.collect()
+        times.min()
+    }
+
+    fn states(&self) -> impl Iterator<Item = (Place, &NodeState)> {
+        self.frames.iter().flat_map(|(&id, frame)| {
+            let nodes = frame.nodes.iter().enumerate();
+            nodes.map(move |(node, state)| (Place { frame: id, node }, state))
+        })
     }
 
     /// How the run ended; none while it goes on.
@@ -322,20 +336,19 @@ impl Run {
         &self.plan
     }
 
-    /// The output of a node that has finished.
+    /// The output of a node that has finished, while its iteration goes on.
     pub fn output(&self, node: &str) -> Option<&Value> {
-        match &self.nodes[*self.plan.graph.by_id.get(node)?] {
-            NodeState::Finished { output } => Some(output),
-            _ => None,
-        }
+        let place = self.place(node)?;
+        let output = self.frame(place).output(place.node);
+        output.map(|output| &output.value)
     }
 
-    fn start_command(&self, at: usize, attempt: u32) -> Command {
-        let timeout_ms = self.plan.nodes[at].settings.timeout_ms;
+    fn start_command(&self, place: Place, attempt: u32) -> Command {
+        let body = &self.plan.bodies[self.frame(place).body];
         Command::StartAttempt {
-            node: self.plan.graph.ids[at].clone(),
+            node: self.way(place),
             attempt,
-            timeout_ms,
+            timeout_ms: body.nodes[place.node].settings.attempt_ms(),
         }
     }
 }

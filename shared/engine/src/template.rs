@@ -1,7 +1,7 @@
 //! Templates: minijinja with a fuel limit, strict about undefined values, and native JSON
 //! values where a string is exactly one `{{ expression }}`.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
 
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -9,38 +9,47 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value as Jinja};
 use serde_json::{Map, Value};
 
+use crate::plain;
+pub(crate) use crate::references::References;
+use crate::references::references;
+use crate::scope::Scope;
+
 /// Instructions that one template may execute.
 const FUEL: u64 = 200_000;
+/// Instructions that one template may execute where it is rendered once per item of a list.
+const FUEL_PER_ITEM: u64 = 5_000;
 /// Most bytes that one rendered string may have.
 const LONGEST_TEXT: usize = 8 * 1024 * 1024;
 
 /// Why a template cannot be compiled or rendered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TemplateError(pub String);
-
-/// What a template refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct References {
-    /// Top-level names that are neither ours nor built in.
-    pub unknown: BTreeSet<String>,
-    /// Node ids.
-    pub nodes: BTreeSet<String>,
-    /// Secret names.
-    pub secrets: BTreeSet<String>,
-    /// `nodes` or `secrets` used as a whole or by a computed name.
-    pub computed: BTreeSet<String>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateError {
+    /// For people, without the template's text (it may hold data).
+    pub message: String,
+    /// Line and column in the field's text, both from 1, where they are known.
+    pub place: Option<(usize, usize)>,
 }
 
-impl References {
-    /// Adds those of another template.
-    pub fn extend(&mut self, other: References) {
-        self.unknown.extend(other.unknown);
-        self.nodes.extend(other.nodes);
-        self.secrets.extend(other.secrets);
-        self.computed.extend(other.computed);
+impl TemplateError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            place: None,
+        }
     }
 }
+
+impl std::fmt::Display for TemplateError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.message)?;
+        match self.place {
+            Some((line, column)) => write!(out, " (line {line}, column {column})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for TemplateError {}
 
 /// Whether a string needs rendering at all.
 pub(crate) fn is_template(text: &str) -> bool {
@@ -91,6 +100,8 @@ impl Templates {
         env.set_auto_escape_callback(|_| AutoEscape::None);
         env.set_fuel(Some(FUEL));
         env.set_recursion_limit(64);
+        // Spans are kept anyway; this would only copy sources and values into errors.
+        env.set_debug(false);
         if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
             env.set_syntax(syntax);
         }
@@ -118,7 +129,8 @@ impl Templates {
         {
             return Ok(references(compiled.undeclared_variables(true), text));
         }
-        let template = self.env.template_from_str(text).map_err(explain)?;
+        let template = self.env.template_from_str(text);
+        let template = template.map_err(|error| explain(&error, text, text))?;
         Ok(references(template.undeclared_variables(true), text))
     }
 
@@ -128,7 +140,8 @@ impl Templates {
     /// A syntax error.
     pub fn check_expression(&self, text: &str) -> Result<References, TemplateError> {
         let expression = bare(text);
-        let compiled = self.env.compile_expression(expression).map_err(explain)?;
+        let compiled = self.env.compile_expression(expression);
+        let compiled = compiled.map_err(|error| explain(&error, text, expression))?;
         Ok(references(compiled.undeclared_variables(true), text))
     }
 
@@ -136,11 +149,15 @@ impl Templates {
     ///
     /// # Errors
     /// An undefined value, a wrong operation, or no fuel left.
-    pub fn render(&self, text: &str, scope: &Jinja) -> Result<Value, TemplateError> {
-        if let Some(expression) = whole_expression(text)
-            && self.env.compile_expression(expression).is_ok()
-        {
-            return self.evaluate(expression, scope);
+    pub(crate) fn render(&self, text: &str, scope: &Scope<'_>) -> Result<Value, TemplateError> {
+        if let Some(expression) = whole_expression(text) {
+            if let Some(found) = plain::find(expression, scope) {
+                return Ok(found.to_value());
+            }
+            if let Ok(compiled) = self.env.compile_expression(expression) {
+                let value = compiled.eval(scope.context(text));
+                return defined(value, text, expression);
+            }
         }
         self.render_text(text, scope).map(Value::String)
     }
@@ -149,15 +166,21 @@ impl Templates {
     ///
     /// # Errors
     /// As for [`Templates::render`].
-    pub fn render_text(&self, text: &str, scope: &Jinja) -> Result<String, TemplateError> {
+    pub(crate) fn render_text(
+        &self,
+        text: &str,
+        scope: &Scope<'_>,
+    ) -> Result<String, TemplateError> {
         if !is_template(text) {
             return Ok(text.to_owned());
         }
-        let rendered = self.env.render_str(text, scope.clone()).map_err(explain)?;
+        if let Some(rendered) = plain::render_text(text, scope, LONGEST_TEXT) {
+            return Ok(rendered);
+        }
+        let rendered = self.env.render_str(text, scope.context(text));
+        let rendered = rendered.map_err(|error| explain(&error, text, text))?;
         if rendered.len() > LONGEST_TEXT {
-            return Err(TemplateError(
-                "the rendered text is longer than 8 MiB".to_owned(),
-            ));
+            return Err(TemplateError::new("the rendered text is longer than 8 MiB"));
         }
         Ok(rendered)
     }
@@ -166,26 +189,127 @@ impl Templates {
     ///
     /// # Errors
     /// As for [`Templates::render`]; also when the value is undefined.
-    pub fn evaluate(&self, text: &str, scope: &Jinja) -> Result<Value, TemplateError> {
-        let value = self.eval(bare(text), scope)?;
-        if value.is_undefined() {
-            return Err(TemplateError(format!("`{}` is undefined", bare(text))));
+    pub(crate) fn evaluate(&self, text: &str, scope: &Scope<'_>) -> Result<Value, TemplateError> {
+        let expression = bare(text);
+        match plain::find(expression, scope) {
+            Some(found) => Ok(found.to_value()),
+            None => defined(self.eval(text, scope), text, expression),
         }
-        to_json(&value)
     }
 
     /// Evaluates an expression for its truth; undefined is false.
     ///
     /// # Errors
     /// As for [`Templates::render`].
-    pub fn is_true(&self, text: &str, scope: &Jinja) -> Result<bool, TemplateError> {
-        Ok(self.eval(bare(text), scope)?.is_true())
+    pub(crate) fn is_true(&self, text: &str, scope: &Scope<'_>) -> Result<bool, TemplateError> {
+        let value = self.eval(text, scope);
+        value
+            .map(|value| value.is_true())
+            .map_err(|error| explain(&error, text, bare(text)))
     }
 
-    fn eval(&self, expression: &str, scope: &Jinja) -> Result<Jinja, TemplateError> {
-        let compiled = self.env.compile_expression(expression).map_err(explain)?;
-        compiled.eval(scope.clone()).map_err(explain)
+    fn eval(&self, text: &str, scope: &Scope<'_>) -> Result<Jinja, minijinja::Error> {
+        let compiled = self.env.compile_expression(bare(text))?;
+        compiled.eval(scope.context(text))
     }
+
+    /// A template that is rendered often.
+    pub(crate) fn prepare<'t>(&'t self, text: &'t str, is_expression: bool) -> Prepared<'t> {
+        Prepared {
+            templates: self,
+            text,
+            is_expression,
+            compiled: OnceCell::new(),
+        }
+    }
+
+    /// The same engine with less fuel, for expressions that are evaluated once per item.
+    pub(crate) fn per_item() -> Self {
+        let mut templates = Self::new();
+        templates.env.set_fuel(Some(FUEL_PER_ITEM));
+        templates
+    }
+
+    /// What the full engine alone makes of a text, for comparison.
+    #[cfg(test)]
+    pub(crate) fn render_in_full(
+        &self,
+        text: &str,
+        scope: &Scope<'_>,
+    ) -> Result<Value, TemplateError> {
+        if let Some(expression) = whole_expression(text)
+            && let Ok(compiled) = self.env.compile_expression(expression)
+        {
+            return defined(compiled.eval(scope.context(text)), text, expression);
+        }
+        let rendered = self.env.render_str(text, scope.context(text));
+        rendered
+            .map(Value::String)
+            .map_err(|error| explain(&error, text, text))
+    }
+}
+
+/// A template that is compiled at most once.
+pub(crate) struct Prepared<'t> {
+    templates: &'t Templates,
+    text: &'t str,
+    is_expression: bool,
+    compiled: OnceCell<Option<minijinja::Expression<'t, 't>>>,
+}
+
+impl Prepared<'_> {
+    /// As [`Templates::render`], or for a bare expression [`Templates::evaluate`], of this text.
+    pub(crate) fn render(&self, scope: &Scope<'_>) -> Result<Value, TemplateError> {
+        match self.compiled(scope) {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(compiled)) => defined(
+                compiled.eval(scope.context(self.text)),
+                self.text,
+                bare(self.text),
+            ),
+            None if self.is_expression => self.templates.evaluate(self.text, scope),
+            None => self.templates.render(self.text, scope),
+        }
+    }
+
+    /// As [`Templates::is_true`] of this text.
+    pub(crate) fn is_true(&self, scope: &Scope<'_>) -> Result<bool, TemplateError> {
+        match self.compiled(scope) {
+            Some(Err(compiled)) => compiled
+                .eval(scope.context(self.text))
+                .map(|value| value.is_true())
+                .map_err(|error| explain(&error, self.text, bare(self.text))),
+            _ => self.templates.is_true(self.text, scope),
+        }
+    }
+
+    /// The value of a plain path, or else the compiled expression.
+    fn compiled(&self, scope: &Scope<'_>) -> Option<Result<Value, &minijinja::Expression<'_, '_>>> {
+        if !self.is_expression && whole_expression(self.text).is_none() {
+            return None;
+        }
+        if let Some(found) = plain::find(bare(self.text), scope) {
+            return Some(Ok(found.to_value()));
+        }
+        let compile = || self.templates.env.compile_expression(bare(self.text)).ok();
+        self.compiled.get_or_init(compile).as_ref().map(Err)
+    }
+}
+
+/// The value of an expression, which must have one.
+fn defined(
+    value: Result<Jinja, minijinja::Error>,
+    text: &str,
+    expression: &str,
+) -> Result<Value, TemplateError> {
+    let value = value.map_err(|error| explain(&error, text, expression))?;
+    if value.is_undefined() {
+        return Err(TemplateError {
+            message: format!("`{expression}` is undefined"),
+            place: Some(place(text, expression, 0)),
+        });
+    }
+    to_json(&value)
 }
 
 /// The expression, if the whole string is `{{ … }}`. It may still turn out to be two
@@ -208,17 +332,19 @@ fn to_json(value: &Jinja) -> Result<Value, TemplateError> {
     {
         return Ok(Value::String(String::from_utf8_lossy(bytes).into_owned()));
     }
-    serde_json::to_value(value).map_err(|error| TemplateError(format!("not a JSON value: {error}")))
+    serde_json::to_value(value)
+        .map_err(|error| TemplateError::new(format!("not a JSON value: {error}")))
 }
 
 fn as_engine_error(error: TemplateError) -> minijinja::Error {
-    minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.0)
+    minijinja::Error::new(minijinja::ErrorKind::BadSerialization, error.message)
 }
 
-/// Words for people: kind, detail and line, without the template's text (it may hold data).
-fn explain(error: minijinja::Error) -> TemplateError {
+/// Words for people: kind, detail and place, without the template's text (it may hold data). `part` is the part of `text`
+/// that was compiled.
+fn explain(error: &minijinja::Error, text: &str, part: &str) -> TemplateError {
     use minijinja::ErrorKind;
-    let mut text = match error.kind() {
+    let message = match error.kind() {
         ErrorKind::OutOfFuel => "the template does too much work".to_owned(),
         ErrorKind::UndefinedError => match error.detail() {
             Some(detail) => format!("undefined value: {detail}"),
@@ -229,88 +355,57 @@ fn explain(error: minijinja::Error) -> TemplateError {
             None => kind.to_string(),
         },
     };
-    if let Some(line) = error.line().filter(|line| *line > 1) {
-        text.push_str(&format!(" (line {line})"));
-    }
-    TemplateError(text)
-}
-
-/// Names that templates may use beside our own.
-const BUILT_IN: [&str; 6] = ["range", "dict", "namespace", "debug", "loop", "lipsum"];
-
-fn references(undeclared: impl IntoIterator<Item = String>, text: &str) -> References {
-    let mut found = References::default();
-    for path in undeclared {
-        let mut parts = path.split('.');
-        let (root, name) = (parts.next().unwrap_or_default(), parts.next());
-        match (root, name) {
-            ("nodes", Some(id)) => drop(found.nodes.insert(id.to_owned())),
-            ("secrets", Some(name)) => drop(found.secrets.insert(name.to_owned())),
-            ("nodes", None) => by_subscript(text, "nodes", &mut found.nodes, &mut found.computed),
-            ("secrets", None) => {
-                by_subscript(text, "secrets", &mut found.secrets, &mut found.computed);
-            }
-            ("inputs" | "vars" | "run", _) => {}
-            (name, _) if BUILT_IN.contains(&name) => {}
-            (name, _) => drop(found.unknown.insert(name.to_owned())),
-        }
-    }
-    found
-}
-
-/// Finds `root["name"]` and `root['name']`; the syntax tree does not give them to us.
-fn by_subscript(
-    text: &str,
-    root: &str,
-    names: &mut BTreeSet<String>,
-    computed: &mut BTreeSet<String>,
-) {
-    let mut rest = text;
-    while let Some(at) = rest.find(root) {
-        let before = rest[..at].chars().next_back();
-        rest = &rest[at + root.len()..];
-        let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-        if before.is_some_and(is_word) || rest.starts_with(is_word) {
-            continue;
-        }
-        match quoted_subscript(rest.trim_start()) {
-            Some(name) => drop(names.insert(name.to_owned())),
-            None => drop(computed.insert(root.to_owned())),
-        }
+    let at = error.range().map(|range| range.start);
+    TemplateError {
+        message,
+        place: at.map(|at| place(text, part, at)),
     }
 }
 
-fn quoted_subscript(text: &str) -> Option<&str> {
-    let inner = text.strip_prefix('[')?.trim_start();
-    let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let (name, after) = inner[1..].split_once(quote)?;
-    after.trim_start().starts_with(']').then_some(name)
+/// Line and column in `text`, both from 1, of the byte `at` of `part`, which is a part of it.
+fn place(text: &str, part: &str, at: usize) -> (usize, usize) {
+    let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize) + at;
+    let mut end = offset.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let before = &text[..end];
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line..].chars().count() + 1,
+    )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
 
-    fn scope() -> Jinja {
-        jinja(&json!({
+    fn all() -> Value {
+        json!({
             "inputs": {"n": 2, "name": "Ada", "tags": ["a", "b"], "none": null},
             "nodes": {"ask-1": {"output": {"text": "hi"}}},
-        }))
+        })
     }
 
     fn check(text: &str, expected: Value) {
         assert_eq!(
-            Templates::new().render(text, &scope()).expect(text),
+            Templates::new()
+                .render(text, &Scope::of(&all()))
+                .expect(text),
             expected,
             "{text}"
         );
     }
 
     fn refuse(text: &str, words: &str) {
-        let error = Templates::new().render(text, &scope()).expect_err(text);
-        assert!(error.0.contains(words), "{text}: {error}");
+        let error = Templates::new().render(text, &Scope::of(&all()));
+        let error = error.expect_err(text).to_string();
+        assert!(error.contains(words), "{text}: {error}");
     }
 
     #[test]
@@ -376,10 +471,19 @@ mod tests {
     }
 
     #[test]
+    fn errors_name_line_and_column() {
+        refuse("{{ inputs.nope }}", "(line 1, column 4)");
+        refuse("  {{ 1 + inputs.name }}", "(line 1, column 6)");
+        refuse("é\n é {{ inputs.nope.x }}", "(line 2, column 13)");
+        let error = Templates::new().check_expression("inputs.n +* 2");
+        assert_eq!(error.expect_err("bad").place, Some((1, 11)));
+    }
+
+    #[test]
     fn syntax_errors_name_the_line() {
         let error = Templates::new().check("a\n{{ inputs. }}").expect_err("bad");
         assert!(
-            error.0.contains("syntax error") && error.0.contains("line 2"),
+            error.message.contains("syntax error") && error.place.is_some_and(|at| at.0 == 2),
             "{error}"
         );
     }

@@ -1,131 +1,175 @@
 //! From a document to something that can run: every fault is found here, before anything
 //! is stored or started.
 
-use std::collections::HashMap;
+mod loops;
+mod shape;
 
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::document::{self, Definition, Edge, Node};
+use serde_json::Value;
+
+use crate::document::{self, Definition, Node};
 use crate::fault::{Fault, Faults, token};
 use crate::filters;
-use crate::graph::{DEFAULT_HANDLE, Graph};
-use crate::nodes::{self, COMMON, Kind, Role};
+use crate::graph::Graph;
+use crate::nodes::{self, COMMON, Flow, Join, Role, WorkflowRef};
+use crate::plan::{Checked, Compiled, Ready, RunSettings};
 use crate::schema::{Checker, Templates as Mode};
-use crate::settings::{OnError, Settings};
+use crate::settings::Settings;
 use crate::template::{References, Templates, is_template};
-
-/// A node, ready to run.
-pub(crate) struct Ready {
-    pub(crate) kind: &'static Kind,
-    pub(crate) settings: Settings,
-    pub(crate) references: References,
-    pub(crate) joins_any: bool,
-}
-
-/// A document that has been found valid, ready to run.
-pub struct Compiled {
-    pub(crate) definition: Definition,
-    pub(crate) graph: Graph,
-    pub(crate) nodes: Vec<Ready>,
-    pub(crate) templates: Templates,
-    hash: String,
-}
 
 /// Checks a document.
 ///
 /// # Errors
 /// Every fault, up to 100, each with its JSON pointer.
 pub fn validate(document: &Value) -> Result<Definition, Vec<Fault>> {
-    compile(document).map(|compiled| compiled.definition)
+    compile(document).map(Compiled::into_definition)
 }
 
-/// Checks a document and prepares it to run.
+/// Checks a document and prepares it to run. Workflows that it calls are not there: such a
+/// node fails when its turn comes.
 ///
 /// # Errors
 /// As for [`validate`].
 pub fn compile(document: &Value) -> Result<Compiled, Vec<Fault>> {
     let definition = document::read(document)?;
-    let mut faults = Faults::default();
     let templates = Templates::new();
+    let checked = check(definition, &templates)?;
+    Ok(Compiled::new(vec![checked], &BTreeMap::new(), templates))
+}
+
+/// Checks a document and those that it calls, and prepares them to run. [`calls`] says which
+/// are needed.
+///
+/// # Errors
+/// As for [`validate`]; faults of a called workflow point to the node that calls it.
+pub fn compile_with(
+    document: &Value,
+    library: &BTreeMap<WorkflowRef, Value>,
+) -> Result<Compiled, Vec<Fault>> {
+    let definition = document::read(document)?;
+    let templates = Templates::new();
+    let mut checked = vec![check(definition, &templates)?];
+    let mut known = BTreeMap::new();
+    let mut next = 0;
+    while let Some(one) = checked.get(next) {
+        let mut faults = Faults::default();
+        let mut found = Vec::new();
+        for (at, which) in calls_of(&one.definition, &one.settings) {
+            if known.contains_key(&which) || found.iter().any(|(of, _)| *of == which) {
+                continue;
+            }
+            let callee = library.get(&which).map(document::read);
+            match callee.map(|read| read.and_then(|callee| check(callee, &templates))) {
+                None => {
+                    let message = format!(
+                        "there is no version {} of the workflow {}",
+                        which.version, which.workflow_id
+                    );
+                    faults.add(at, "unknown_workflow", message);
+                }
+                Some(Err(inner)) => {
+                    let first = inner
+                        .first()
+                        .map(|fault| format!("{}: {}", fault.pointer, fault.message));
+                    let message =
+                        format!("that workflow is not valid: {}", first.unwrap_or_default());
+                    faults.add(at, "invalid_workflow", message);
+                }
+                Some(Ok(callee)) => found.push((which, callee)),
+            }
+        }
+        if !faults.none() {
+            return Err(faults.into_vec());
+        }
+        for (which, callee) in found {
+            known.insert(which, checked.len());
+            checked.push(callee);
+        }
+        next += 1;
+    }
+    Ok(Compiled::new(checked, &known, templates))
+}
+
+/// The versions of workflows that a document calls itself; faulty ones are left out.
+pub fn calls(document: &Value) -> Vec<WorkflowRef> {
+    let mut found = BTreeSet::new();
+    let nodes = document["nodes"].as_array().into_iter().flatten();
+    for node in nodes.filter(|node| node["type"] == "workflow") {
+        found.extend(node["data"].as_object().and_then(WorkflowRef::read));
+    }
+    let on_failure = document["settings"]["error_workflow"].as_object();
+    found.extend(on_failure.and_then(WorkflowRef::read));
+    found.into_iter().collect()
+}
+
+fn calls_of(definition: &Definition, settings: &RunSettings) -> Vec<(String, WorkflowRef)> {
+    let nodes = definition.nodes.iter().enumerate();
+    let calls = nodes.filter_map(|(i, node)| match Flow::read(&node.kind, &node.data) {
+        Flow::Call(which) => Some((format!("/nodes/{i}/data/workflow_id"), which)),
+        _ => None,
+    });
+    let on_failure = settings.error_workflow.clone();
+    let on_failure = on_failure.map(|which| ("/settings/error_workflow".to_owned(), which));
+    calls.chain(on_failure).collect()
+}
+
+fn check(definition: Definition, templates: &Templates) -> Result<Checked, Vec<Fault>> {
+    let mut faults = Faults::default();
     check_ids(&definition, &mut faults);
+    let settings = read_settings(&definition, &mut faults);
+    let kinds: HashMap<&str, &str> = definition
+        .nodes
+        .iter()
+        .map(|node| (node.id.as_str(), node.kind.as_str()))
+        .collect();
     let ready: Vec<Option<Ready>> = definition
         .nodes
         .iter()
         .enumerate()
-        .map(|(i, node)| read_node(node, &format!("/nodes/{i}"), &templates, &mut faults))
+        .map(|(i, node)| {
+            let names = loops::names(node, &kinds);
+            read_node(
+                i,
+                node,
+                &format!("/nodes/{i}"),
+                &names,
+                templates,
+                &mut faults,
+            )
+        })
         .collect();
     let graph = Graph::of(&definition);
-    check_edges(&definition, &graph, &ready, &mut faults);
-    check_shape(&definition, &graph, &ready, &mut faults);
-    if !faults.none() {
-        return Err(faults.into_vec());
-    }
-    let hash = hash(&definition);
-    let nodes = ready.into_iter().flatten().collect();
-    Ok(Compiled {
+    shape::check_edges(&definition, &graph, &ready, &mut faults);
+    let loops_fit = loops::check(&definition, &graph, &ready, &mut faults);
+    shape::check_shape(&definition, &graph, &ready, loops_fit, &mut faults);
+    faults.into_result(Checked {
         definition,
-        graph,
-        nodes,
-        templates,
-        hash,
+        nodes: ready.into_iter().flatten().collect(),
+        settings,
     })
 }
 
-impl std::fmt::Debug for Compiled {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Compiled({} nodes, {})", self.nodes.len(), self.hash)
-    }
-}
-
-impl Compiled {
-    /// The document.
-    pub fn definition(&self) -> &Definition {
-        &self.definition
-    }
-
-    /// SHA-256, in hex, of what the document means: positions and other looks do not count.
-    pub fn hash(&self) -> &str {
-        &self.hash
-    }
-
-    /// The type of a node.
-    pub fn kind_of(&self, node: &str) -> Option<&str> {
-        let at = *self.graph.by_id.get(node)?;
-        Some(&self.definition.nodes[at].kind)
-    }
-
-    /// The names of the secrets that a node's templates refer to, in order.
-    pub fn secrets_of(&self, node: &str) -> Vec<String> {
-        let at = self.graph.by_id.get(node);
-        let names = at.map(|&at| &self.nodes[at].references.secrets);
-        names.into_iter().flatten().cloned().collect()
-    }
-
-    /// Checks a run's inputs and fills in defaults.
-    ///
-    /// # Errors
-    /// Every fault, with a pointer below `/inputs`.
-    pub fn check_inputs(&self, inputs: Value) -> Result<Value, Vec<Fault>> {
-        let mut faults = Faults::default();
-        let mut map = match inputs {
-            Value::Object(map) => map,
-            Value::Null => Map::new(),
-            _ => {
-                faults.add("/inputs", "wrong_type", "expected an object");
-                return Err(faults.into_vec());
-            }
-        };
-        for node in self
-            .definition
-            .nodes
-            .iter()
-            .filter(|node| node.kind == "input")
-        {
-            nodes::check_inputs(&node.data, &mut map, &mut faults);
+fn read_settings(definition: &Definition, faults: &mut Faults) -> RunSettings {
+    let settings = definition.extra.get("settings");
+    let of = |name: &str| settings.and_then(|settings| settings.get(name));
+    let mut read = RunSettings::default();
+    if let Some(handler) = of("error_workflow").filter(|handler| !handler.is_null()) {
+        read.error_workflow = handler.as_object().and_then(WorkflowRef::read);
+        if read.error_workflow.is_none() {
+            let message = "expected {workflow_id, version}: a UUID and a whole number";
+            faults.add("/settings/error_workflow", "wrong_type", message);
         }
-        faults.into_result(Value::Object(map))
     }
+    if let Some(most) = of("max_concurrency").filter(|most| !most.is_null()) {
+        let count = most.as_u64().and_then(|most| u32::try_from(most).ok());
+        read.max_concurrency = count.filter(|most| (1..=1_000).contains(most));
+        if read.max_concurrency.is_none() {
+            let message = "expected a whole number from 1 to 1000";
+            faults.add("/settings/max_concurrency", "out_of_range", message);
+        }
+    }
+    read
 }
 
 fn check_ids(definition: &Definition, faults: &mut Faults) {
@@ -138,7 +182,14 @@ fn check_ids(definition: &Definition, faults: &mut Faults) {
     }
 }
 
-fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) -> Option<Ready> {
+pub(crate) fn read_node(
+    i: usize,
+    node: &Node,
+    at: &str,
+    names: &[&'static str],
+    templates: &Templates,
+    faults: &mut Faults,
+) -> Option<Ready> {
     let Some(kind) = nodes::kind(&node.kind) else {
         let known: Vec<&str> = nodes::kinds()
             .iter()
@@ -162,7 +213,15 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
     .check(schema, &data, &at);
     (kind.check)(&node.data, &at, faults);
     let settings = Settings::read(&node.data, &at, faults);
-    let mut references = References::default();
+    let mut finder = Finder {
+        templates,
+        names,
+        field: Vec::new(),
+        found: References::default(),
+        local: BTreeSet::new(),
+        faults,
+    };
+    finder.settings(&settings, &at);
     for (name, value) in node
         .data
         .iter()
@@ -170,49 +229,87 @@ fn read_node(node: &Node, at: &str, templates: &Templates, faults: &mut Faults) 
     {
         let schema = &schema["properties"][name.as_str()];
         let at = format!("{at}/{}", token(name));
-        if nodes::role(schema) == Role::Literal {
-            Checker {
-                templates: Mode::Plain,
-                faults,
-            }
-            .check(schema, value, &at);
-            continue;
-        }
-        let mut finder = Finder {
-            templates,
-            found: &mut references,
-            faults,
-        };
-        finder.look(value, nodes::role(schema), &at);
+        finder.field = nodes::names(schema);
+        finder.look(value, schema, Role::Template, &at);
     }
-    let joins_any = node.kind == "merge" && nodes::joins_any(&node.data);
+    let (references, local) = (finder.found, finder.local);
     Some(Ready {
         kind,
         settings,
         references,
-        joins_any,
+        local,
+        flow: Flow::read(&node.kind, &node.data),
+        join: Join::read(&node.kind, &node.data),
+        at: i,
+        body: None,
     })
 }
 
 /// Compiles every template below a value. The document's depth is bounded.
 struct Finder<'a> {
     templates: &'a Templates,
-    found: &'a mut References,
+    /// The names of loops that are known here.
+    names: &'a [&'static str],
+    /// Names of the field alone that is looked at.
+    field: Vec<&'a str>,
+    found: References,
+    local: BTreeSet<String>,
     faults: &'a mut Faults,
 }
 
 impl Finder<'_> {
-    fn look(&mut self, value: &Value, role: Role, at: &str) {
+    /// The two settings that are expressions.
+    fn settings(&mut self, settings: &Settings, at: &str) {
+        if let Some(text) = &settings.skip_if {
+            self.compile(text, Role::Expression, &format!("{at}/skip_if"));
+        }
+        let Some(text) = &settings.retry.retry_if else {
+            return;
+        };
+        let at = format!("{at}/retry/retry_if");
+        let mut names = self.names.to_vec();
+        names.extend(["error", "attempt"]);
+        let mut own = Finder {
+            templates: self.templates,
+            names: &names,
+            field: Vec::new(),
+            found: References::default(),
+            local: BTreeSet::new(),
+            faults: &mut *self.faults,
+        };
+        own.compile(text, Role::Expression, &at);
+        let (found, local) = (own.found, own.local);
+        if !found.secrets.is_empty() {
+            let message = "secrets are not known here";
+            self.faults.add(at, "not_allowed", message);
+        }
+        self.found.extend(found);
+        self.local.extend(local);
+    }
+
+    /// What a schema says of strings holds below it too.
+    fn look(&mut self, value: &Value, schema: &Value, above: Role, at: &str) {
+        let role = match nodes::role(schema) {
+            Role::Template => above,
+            own => own,
+        };
         match value {
+            _ if role == Role::Literal => Checker {
+                templates: Mode::Plain,
+                faults: self.faults,
+            }
+            .check(schema, value, at),
             Value::String(text) => self.compile(text, role, at),
             Value::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
-                    self.look(item, role, &format!("{at}/{i}"));
+                    self.look(item, &schema["items"], role, &format!("{at}/{i}"));
                 }
             }
             Value::Object(map) => {
                 for (name, value) in map {
-                    self.look(value, role, &format!("{at}/{}", token(name)));
+                    let known = schema["properties"].get(name);
+                    let schema = known.unwrap_or(&schema["additionalProperties"]);
+                    self.look(value, schema, role, &format!("{at}/{}", token(name)));
                 }
             }
             _ => {}
@@ -234,10 +331,18 @@ impl Finder<'_> {
                         .add(at, "unknown_filter", format!("there is no filter {name:?}"));
                 }
                 for name in &found.unknown {
-                    let message = format!(
-                        "unknown name {name:?}; known are inputs, nodes, vars, secrets and run"
-                    );
-                    self.faults.add(at, "unknown_name", message);
+                    let name = name.as_str();
+                    // A field's own name may hide a loop's, but only in what is done once per item.
+                    if self.names.contains(&name) {
+                        self.local.insert(name.to_owned());
+                    } else if !self.field.contains(&name) {
+                        let ours = ["inputs", "nodes", "vars", "secrets", "run"];
+                        let known = [self.field.as_slice(), self.names, &ours]
+                            .concat()
+                            .join(", ");
+                        let message = format!("unknown name {name:?}; known are {known}");
+                        self.faults.add(at, "unknown_name", message);
+                    }
                 }
                 if found.computed.contains("secrets") {
                     let message = "name each secret: secrets.NAME";
@@ -246,238 +351,6 @@ impl Finder<'_> {
                 self.found.extend(found);
             }
             Err(error) => self.faults.add(at, "bad_expression", error.to_string()),
-        }
-    }
-}
-
-fn check_edges(
-    definition: &Definition,
-    graph: &Graph,
-    ready: &[Option<Ready>],
-    faults: &mut Faults,
-) {
-    for (i, edge) in definition.edges.iter().enumerate() {
-        let at = format!("/edges/{i}");
-        for (end, id) in [("source", &edge.source), ("target", &edge.target)] {
-            if !graph.by_id.contains_key(id) {
-                faults.add(
-                    format!("{at}/{end}"),
-                    "unknown_node",
-                    format!("no node has the id {id:?}"),
-                );
-            }
-        }
-        let node = |id: &str| ready.get(*graph.by_id.get(id)?)?.as_ref();
-        if let Some(source) = node(&edge.source) {
-            check_source(edge, source, &at, faults);
-        }
-        if let Some(target) = node(&edge.target) {
-            check_target(edge, target, &at, faults);
-        }
-    }
-}
-
-fn check_source(edge: &Edge, source: &Ready, at: &str, faults: &mut Faults) {
-    let handle = edge.source_handle.as_deref().unwrap_or(DEFAULT_HANDLE);
-    let has_error = source.settings.on_error == OnError::ErrorEdge;
-    let handles = source
-        .kind
-        .spec
-        .outputs
-        .iter()
-        .map(|port| port.name.as_str());
-    let handles: Vec<&str> = handles
-        .filter(|name| *name != "error" || has_error)
-        .collect();
-    let at = format!("{at}/sourceHandle");
-    if source.kind.spec.outputs.is_empty() {
-        faults.add(at, "unknown_handle", "nothing can follow an output node");
-    } else if handle == "error" && !has_error {
-        let message = "set on_error to error_edge on the source node to use this handle";
-        faults.add(at, "unknown_handle", message);
-    } else if !handles.contains(&handle) {
-        let message = format!(
-            "unknown handle {handle:?}; known are {}",
-            handles.join(", ")
-        );
-        faults.add(at, "unknown_handle", message);
-    }
-}
-
-fn check_target(edge: &Edge, target: &Ready, at: &str, faults: &mut Faults) {
-    let at = format!("{at}/targetHandle");
-    let inputs = &target.kind.spec.inputs;
-    let handle = edge.target_handle.as_deref();
-    if inputs.is_empty() {
-        faults.add(
-            at,
-            "unknown_handle",
-            "nothing can come before an input node",
-        );
-    } else if let Some(handle) = handle.filter(|_| target.kind.spec.kind != "merge")
-        && !inputs.iter().any(|port| port.name == handle)
-    {
-        let message = format!("unknown handle {handle:?}; leave it out or say input");
-        faults.add(at, "unknown_handle", message);
-    }
-}
-
-/// What only the graph as a whole shows.
-fn check_shape(
-    definition: &Definition,
-    graph: &Graph,
-    ready: &[Option<Ready>],
-    faults: &mut Faults,
-) {
-    let of_kind = |kind: &str| -> Vec<usize> {
-        let nodes = definition.nodes.iter().enumerate();
-        nodes
-            .filter(|(_, node)| node.kind == kind)
-            .map(|(i, _)| i)
-            .collect()
-    };
-    let inputs = of_kind("input");
-    if inputs.is_empty() {
-        faults.add(
-            "/nodes",
-            "missing_input",
-            "a workflow needs a node of type input",
-        );
-    }
-    if of_kind("output").is_empty() {
-        faults.add(
-            "/nodes",
-            "missing_output",
-            "a workflow needs a node of type output",
-        );
-    }
-    check_error_edges(graph, ready, faults);
-    // A broken edge or id would only make more faults of what hangs on it.
-    if faults.any(&["unknown_node", "duplicate_id"]) {
-        return;
-    }
-    let order = match graph.order() {
-        Ok(order) => order,
-        Err(cycle) => return report_cycle(graph, &cycle, faults),
-    };
-    let reachable = graph.reachable(&inputs);
-    for (i, _) in reachable
-        .iter()
-        .enumerate()
-        .filter(|(_, reached)| !**reached && !inputs.is_empty())
-    {
-        let message = format!("{:?} cannot be reached from an input node", graph.ids[i]);
-        faults.add(format!("/nodes/{i}"), "unreachable", message);
-    }
-    check_references(graph, &order, ready, faults);
-}
-
-fn check_error_edges(graph: &Graph, ready: &[Option<Ready>], faults: &mut Faults) {
-    for (i, node) in ready.iter().enumerate() {
-        let wants = node
-            .as_ref()
-            .is_some_and(|node| node.settings.on_error == OnError::ErrorEdge);
-        let mut outgoing = graph.outgoing[i].iter();
-        if wants && !outgoing.any(|&link| graph.links[link].handle == "error") {
-            let message = "on_error is error_edge, but no edge has the sourceHandle error";
-            faults.add(
-                format!("/nodes/{i}/data/on_error"),
-                "missing_error_edge",
-                message,
-            );
-        }
-    }
-}
-
-fn report_cycle(graph: &Graph, cycle: &[usize], faults: &mut Faults) {
-    let shown: Vec<&str> = cycle
-        .iter()
-        .chain(cycle.first())
-        .take(12)
-        .map(|&i| graph.ids[i].as_str())
-        .collect();
-    let (last, first) = (cycle.last(), cycle.first());
-    let closes =
-        |link: &crate::graph::Link| Some(&link.source) == last && Some(&link.target) == first;
-    let edge = graph.links.iter().position(closes);
-    // Positions of links are those of edges, as no edge goes nowhere.
-    let at = edge.map_or_else(|| "/edges".to_owned(), |edge| format!("/edges/{edge}"));
-    faults.add(
-        at,
-        "cycle",
-        format!("the edges form a cycle: {}", shown.join(" → ")),
-    );
-}
-
-fn check_references(graph: &Graph, order: &[usize], ready: &[Option<Ready>], faults: &mut Faults) {
-    let upstream = graph.ancestors(order);
-    for (i, node) in ready.iter().enumerate() {
-        for id in node.iter().flat_map(|node| &node.references.nodes) {
-            let at = format!("/nodes/{i}/data");
-            match graph.by_id.get(id) {
-                None => {
-                    let message = format!("nodes.{id} is used, but no node has the id {id:?}");
-                    faults.add(at, "unknown_reference", message);
-                }
-                Some(&other) if !upstream[i].contains(other) => {
-                    let message =
-                        format!("nodes.{id} is used, but {id:?} does not run before this node");
-                    faults.add(at, "not_upstream", message);
-                }
-                Some(_) => {}
-            }
-        }
-    }
-}
-
-/// Hashes what a document means, with the keys of objects in order.
-fn hash(definition: &Definition) -> String {
-    let mut hasher = Sha256::new();
-    for node in &definition.nodes {
-        for part in [&node.id, &node.kind] {
-            hasher.update(part.as_bytes());
-            hasher.update([0]);
-        }
-        hash_map(&node.data, &mut hasher);
-    }
-    for edge in &definition.edges {
-        let handle = edge.source_handle.as_deref().unwrap_or(DEFAULT_HANDLE);
-        for part in [edge.source.as_str(), handle, &edge.target] {
-            hasher.update(part.as_bytes());
-            hasher.update([1]);
-        }
-    }
-    hash_map(&definition.vars, &mut hasher);
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-fn hash_map(map: &Map<String, Value>, hasher: &mut Sha256) {
-    let mut names: Vec<&String> = map.keys().collect();
-    names.sort();
-    hasher.update(b"{");
-    for name in names {
-        hasher.update(name.as_bytes());
-        hasher.update([2]);
-        hash_value(&map[name], hasher);
-    }
-    hasher.update(b"}");
-}
-
-fn hash_value(value: &Value, hasher: &mut Sha256) {
-    match value {
-        Value::Object(map) => hash_map(map, hasher),
-        Value::Array(items) => {
-            hasher.update(b"[");
-            items.iter().for_each(|item| hash_value(item, hasher));
-            hasher.update(b"]");
-        }
-        scalar => {
-            hasher.update(scalar.to_string().as_bytes());
-            hasher.update([3]);
         }
     }
 }

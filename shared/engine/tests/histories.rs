@@ -158,6 +158,8 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
         definition_hash: plan.hash().to_owned(),
         seed: 7,
         max_concurrency: 4,
+        max_depth: nodeai_engine::MOST_DEPTH,
+        max_steps: nodeai_engine::MOST_STEPS,
     })));
     let mut script = script.into_iter();
     let mut span = 0u8;
@@ -174,11 +176,15 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
                 });
                 player.act(node, attempt, script.next().expect("a turn"));
             }
-            Command::Wait { node, until_us } => {
+            Command::Wait {
+                node,
+                until_us,
+                due,
+            } => {
                 player.now_us = player.now_us.max(until_us);
-                player.take(What::RetryDue { node });
+                player.take(due.fact(node));
             }
-            Command::Stop => {}
+            Command::Drop { .. } | Command::Stop => {}
         }
     }
     player.log

@@ -333,6 +333,11 @@ fn the_catalogue_describes_every_node() {
             "template",
             "transform",
             "condition",
+            "switch",
+            "for_each",
+            "while",
+            "workflow",
+            "wait",
             "merge",
             "output"
         ]

@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
 /// A response body: buffered (sent with `Content-Length`) or streamed.
 pub enum Body {
@@ -121,8 +122,32 @@ pub fn event_stream(events: BoxStream<'static, Bytes>) -> Response {
     response
 }
 
-/// One server-sent event with a JSON payload.
-pub fn sse_event(name: &str, id: u64, data: &impl Serialize) -> Bytes {
+/// A response of server-sent events, or 204 when there will be none.
+pub struct EventStream(pub Response);
+
+impl IntoReply for EventStream {
+    fn into_reply(self) -> Response {
+        self.0
+    }
+
+    fn describe(op: &mut Describe) {
+        op.response(
+            "200",
+            json!({"description": "Server-sent events",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}}}),
+        );
+        op.empty_response("204", "There will be no more events");
+    }
+}
+
+/// One server-sent event with a JSON payload. Without an id the client keeps the last one as its `Last-Event-ID`.
+pub fn sse_event(name: &str, id: Option<u64>, data: &impl Serialize) -> Bytes {
     let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
-    Bytes::from(format!("event: {name}\nid: {id}\ndata: {data}\n\n"))
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    Bytes::from(format!("event: {name}\n{id}data: {data}\n\n"))
+}
+
+/// A comment, which clients skip: keeps proxies from closing a stream in which nothing happens.
+pub fn sse_keep_alive() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
 }

@@ -84,6 +84,20 @@ fn message(message: &Message) -> Value {
             json!({"role": "assistant", "content": said.into_iter().chain(calls).collect::<Vec<_>>()})
         }
         Role::Assistant => json!({"role": "assistant", "content": message.content}),
+        Role::User | Role::System if !message.images.is_empty() => {
+            let images = message.images.iter().map(|image| {
+                let source = match image.inline() {
+                    Some((kind, data)) => {
+                        json!({"type": "base64", "media_type": kind, "data": data})
+                    }
+                    None => json!({"type": "url", "url": image.url}),
+                };
+                json!({"type": "image", "source": source})
+            });
+            let said = (!message.content.is_empty())
+                .then(|| json!({"type": "text", "text": message.content}));
+            json!({"role": "user", "content": images.chain(said).collect::<Vec<_>>()})
+        }
         Role::User | Role::System => json!({"role": "user", "content": message.content}),
     }
 }

@@ -25,6 +25,9 @@ pub struct Message {
     /// What was said.
     #[serde(default)]
     pub content: String,
+    /// Pictures that go with the text (user only).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<Image>,
     /// Tools the model asked for (assistant only).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -39,9 +42,28 @@ impl Message {
         Self {
             role,
             content: content.into(),
+            images: Vec::new(),
             tool_calls: Vec::new(),
             tool_call_id: None,
         }
+    }
+}
+
+/// A picture within a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// An `https:` URL that the provider fetches, or a `data:` URL with base64 in it.
+    pub url: String,
+    /// How closely the model should look, where the provider has that: `low`, `high`, `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Image {
+    /// Media type and base64 of a `data:` URL.
+    pub(crate) fn inline(&self) -> Option<(&str, &str)> {
+        let (kind, data) = self.url.strip_prefix("data:")?.split_once(',')?;
+        Some((kind.strip_suffix(";base64")?, data))
     }
 }
 

@@ -96,7 +96,14 @@ fn content(message: &Message, chat: &ChatRequest) -> Value {
             });
             json!({"role": "model", "parts": said.into_iter().chain(calls).collect::<Vec<_>>()})
         }
-        Role::User | Role::System => json!({"role": "user", "parts": [{"text": message.content}]}),
+        Role::User | Role::System => {
+            let images = message.images.iter().map(|image| match image.inline() {
+                Some((kind, data)) => json!({"inlineData": {"mimeType": kind, "data": data}}),
+                None => json!({"fileData": {"fileUri": image.url}}),
+            });
+            let text = std::iter::once(json!({"text": message.content}));
+            json!({"role": "user", "parts": text.chain(images).collect::<Vec<_>>()})
+        }
     }
 }
 

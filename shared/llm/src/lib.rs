@@ -14,8 +14,8 @@ mod stream;
 
 pub use catalogue::{Catalogue, Model, Prices, catalogue, cost};
 pub use chat::{
-    ChatRequest, ChatResponse, Delta, FinishReason, Message, ResponseFormat, Role, Tool, ToolCall,
-    Usage,
+    ChatRequest, ChatResponse, Delta, FinishReason, Image, Message, ResponseFormat, Role, Tool,
+    ToolCall, Usage,
 };
 pub use endpoint::{Endpoint, Provider, ReferenceError};
 pub use error::{Error, ErrorKind};

@@ -74,7 +74,7 @@ fn message(message: &Message) -> Value {
         Role::Tool => "tool",
     };
     out.insert("role".into(), role.into());
-    out.insert("content".into(), message.content.clone().into());
+    out.insert("content".into(), content(message));
     if !message.tool_calls.is_empty() {
         let calls = message.tool_calls.iter().map(|call| {
             json!({
@@ -88,6 +88,22 @@ fn message(message: &Message) -> Value {
         out.insert("tool_call_id".into(), id.clone().into());
     }
     Value::Object(out)
+}
+
+/// A text, or parts where there are pictures.
+fn content(message: &Message) -> Value {
+    if message.images.is_empty() {
+        return message.content.clone().into();
+    }
+    let text = json!({"type": "text", "text": message.content});
+    let images = message.images.iter().map(|image| {
+        let mut shown = json!({"url": image.url});
+        if let Some(detail) = &image.detail {
+            shown["detail"] = detail.clone().into();
+        }
+        json!({"type": "image_url", "image_url": shown})
+    });
+    std::iter::once(text).chain(images).collect()
 }
 
 fn tools(chat: &ChatRequest) -> Value {

@@ -1,5 +1,7 @@
 //! One attempt at a call to outside: a model or an HTTP request, with its time limit.
 
+mod hop;
+
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
@@ -7,17 +9,20 @@ use std::rc::Rc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{Either, select};
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, header};
 use nodeai_engine::{
-    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, NodeError, NodeOutcome, Redactor,
+    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, Model, Next, NodeError,
+    NodeOutcome, Paged, Redactor, Run, Shortcut,
 };
-use nodeai_llm::{ChatResponse, Delta, Endpoint, echo};
+use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
+use serde_json::Value;
 use url::Url;
 
+use self::hop::Hop;
 use crate::secrets::{self, Held};
 use crate::{
-    Body, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError, SecretPort, Sink,
-    TransportError, UrlGuard,
+    Body, CachePort, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError,
+    SecretPort, Sink, TransportError, UrlGuard,
 };
 
 const MOST_REDIRECTS: usize = 5;
@@ -27,8 +32,8 @@ const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_ERROR_BYTES: u64 = 64 * 1024;
 
 /// What attempts share.
-pub(crate) struct Shared<'a, H, C, E, S, L> {
-    pub(crate) ports: &'a Ports<'a, H, C, E, S, L>,
+pub(crate) struct Shared<'a, H, C, E, S, L, K> {
+    pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
     pub(crate) redactor: RefCell<Redactor>,
     /// Set when the listener has gone.
@@ -42,17 +47,36 @@ pub(crate) struct Which {
     pub(crate) timeout_ms: u64,
     /// The secrets that its node has opened.
     pub(crate) held: Rc<Held>,
+    /// The same for every attempt at the same call.
+    pub(crate) idempotency_key: String,
+    /// How many calls this attempt has made.
+    pub(crate) calls: Cell<u32>,
+    /// Where its result is kept, and for how many ms.
+    pub(crate) cache: Option<(String, u64)>,
+}
+
+impl Which {
+    /// The key of the attempt's next call: of the first it is the attempt's own.
+    fn next_key(&self, request: &[&[u8]]) -> String {
+        let at = self.calls.replace(self.calls.get() + 1);
+        match at {
+            0 => self.idempotency_key.clone(),
+            at => Run::further_key(&self.idempotency_key, at, request),
+        }
+    }
 }
 
 type Ended = (CallMeta, Result<NodeOutcome, NodeError>);
 
-impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C, E, S, L> {
+impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
+    Shared<'_, H, C, E, S, L, K>
+{
     /// Performs an effect within its time limit. The result has no secrets in it.
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
-            Effect::Done(_) => CallMeta::default(),
             Effect::Llm(call) => call.meta(),
             Effect::Http(call) => call.meta(),
+            _ => CallMeta::default(),
         };
         let limit = pin!(
             self.ports
@@ -67,14 +91,39 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         (self.blank_call(call), self.blank_result(result))
     }
 
+    /// The result of an earlier call with the same input, else the call's own, which is kept.
     async fn work(&self, which: &Which, effect: Effect) -> Ended {
+        let Some((key, ttl_ms)) = &which.cache else {
+            return self.call(which, effect).await;
+        };
+        if let Some(kept) = self.ports.cache.get(key).await {
+            let meta = CallMeta {
+                shortcut: Some(Shortcut::Cache),
+                ..CallMeta::default()
+            };
+            return (meta, Ok(kept));
+        }
+        let (meta, result) = self.call(which, effect).await;
+        if let Ok(outcome) = &result {
+            // What is kept has no secrets in it, as what the log keeps.
+            let kept = NodeOutcome {
+                output: self.redactor.borrow().value(outcome.output.clone()),
+                handle: outcome.handle.clone(),
+            };
+            self.ports.cache.put(key, *ttl_ms, &kept).await;
+        }
+        (meta, result)
+    }
+
+    async fn call(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
-            Effect::Done(outcome) => (CallMeta::default(), Ok(outcome)),
             Effect::Llm(call) => self.ask(which, &call).await,
-            Effect::Http(call) => match self.fetch(which, &call).await {
-                Ok(reply) => call.finish(reply),
-                Err(error) => (call.meta(), Err(error)),
-            },
+            Effect::Http(call) => self.request(which, *call).await,
+            // The driver answers the others itself.
+            _ => {
+                let error = NodeError::new("internal", "not a call", false);
+                (CallMeta::default(), Err(error))
+            }
         }
     }
 
@@ -104,29 +153,88 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         }
     }
 
+    /// Asks a model, again and again while the engine says so: to mend an answer, to hand it what its tools gave, or to ask
+    /// another model instead.
     async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
         let begun_us = self.ports.clock.now_us();
         let first_token_us = Cell::new(None);
-        let answer = match call.endpoint.builtin_answer(&call.chat) {
-            Some(answer) => match which.held.check_unsent() {
-                Ok(()) => self.recite(which, answer).await,
-                Err(refused) => Err(refused),
-            },
-            None => self.converse(which, call, &first_token_us).await,
-        };
-        match answer {
-            Ok(answer) => {
-                let (meta, result) = call.finish(answer);
-                let first = first_token_us.get().map(|us: i64| us - begun_us);
-                (
-                    CallMeta {
-                        first_token_us: first,
-                        ..meta
-                    },
-                    result,
-                )
+        let mut talk = call.talk();
+        let (meta, result) = loop {
+            let model = call.model(&talk);
+            let answer = match model.endpoint.builtin_answer(&talk.chat) {
+                Some(answer) => match which.held.check_unsent() {
+                    Ok(()) => self.recite(which, answer).await,
+                    Err(refused) => Err(refused),
+                },
+                None => {
+                    self.converse(which, model, &talk.chat, &first_token_us)
+                        .await
+                }
+            };
+            match answer {
+                Err(error) if call.fall_back(&mut talk, &error) => {}
+                Err(error) => break call.failed(&talk, error),
+                Ok(answer) => match call.follow(&mut talk, answer) {
+                    Next::Ask => {}
+                    Next::Done(meta, result) => break (meta, result),
+                    Next::Tools(tools) => {
+                        let mut results = Vec::with_capacity(tools.len());
+                        for (tool, effect) in tools {
+                            results.push((tool, self.use_tool(which, effect).await));
+                        }
+                        call.results(&mut talk, results);
+                    }
+                },
             }
-            Err(error) => (call.meta(), Err(error)),
+        };
+        let first_token_us = first_token_us.get().map(|us: i64| us - begun_us);
+        (
+            CallMeta {
+                first_token_us,
+                ..meta
+            },
+            result,
+        )
+    }
+
+    /// Does what a tool's node wants. What it gives goes to a provider: it is blanked like a result.
+    async fn use_tool(
+        &self,
+        which: &Which,
+        effect: Result<Effect, NodeError>,
+    ) -> Result<Value, NodeError> {
+        let outcome = match effect? {
+            Effect::Done(outcome) => {
+                which.held.check_unsent()?;
+                outcome
+            }
+            Effect::Http(call) => self.request(which, *call).await.1?,
+            _ => {
+                let message = "a tool gives a value or sends one request";
+                return Err(NodeError::new("tool", message, false));
+            }
+        };
+        Ok(self.redactor.borrow().value(outcome.output))
+    }
+
+    /// Sends a request and those for its further pages.
+    async fn request(&self, which: &Which, mut call: HttpCall) -> Ended {
+        loop {
+            let reply = match self.fetch(which, &call).await {
+                Ok(reply) => reply,
+                Err(error) => return (call.meta(), Err(error)),
+            };
+            let interval_ms = call.interval_ms();
+            match call.next_page(reply) {
+                Paged::Done(meta, result) => return (meta, result),
+                Paged::Next(next) => {
+                    self.ports
+                        .clock
+                        .sleep(interval_ms.saturating_mul(1_000))
+                        .await;
+                    call = *next;
+                }
+            }
         }
     }
 
@@ -143,13 +251,18 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     async fn converse(
         &self,
         which: &Which,
-        call: &LlmCall,
+        model: &Model,
+        chat: &ChatRequest,
         first_token_us: &Cell<Option<i64>>,
     ) -> Result<ChatResponse, NodeError> {
-        let endpoint = &call.endpoint;
-        let key = self.key_of(which, call).await?;
+        let endpoint = &model.endpoint;
+        let key = self.key_of(which, model).await?;
         let stream = self.ports.sink.wants_events();
-        let request = endpoint.request(&call.chat, key.as_deref(), stream)?;
+        let mut request = endpoint.request(chat, key.as_deref(), stream)?;
+        let uri = request.uri().to_string();
+        let parts = [uri.as_bytes(), request.body().as_ref()];
+        let key = which.next_key(&parts);
+        add_key(request.headers_mut(), &key);
         self.check(which, &request.uri().to_string())?;
         let response = self
             .ports
@@ -208,11 +321,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         let told = self
             .ports
             .sink
-            .send(Live::Token {
-                node_id,
-                attempt,
-                text,
-            })
+            .send(
+                None,
+                Live::Token {
+                    node_id,
+                    attempt,
+                    text,
+                },
+            )
             .await;
         told.map_err(|Closed| {
             self.closed.set(true);
@@ -221,9 +337,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 
     /// The node's own key, else the provider's secret.
-    async fn key_of(&self, which: &Which, call: &LlmCall) -> Result<Option<String>, NodeError> {
-        let (None, Some(name)) = (&call.api_key, call.endpoint.key_secret) else {
-            return Ok(call.api_key.clone());
+    async fn key_of(&self, which: &Which, model: &Model) -> Result<Option<String>, NodeError> {
+        let (None, Some(name)) = (&model.api_key, model.endpoint.key_secret) else {
+            return Ok(model.api_key.clone());
         };
         let found = self
             .ports
@@ -236,7 +352,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
             NodeError::new("secret_missing", message, false)
         })?;
         self.redactor.borrow_mut().add(&key.value);
-        let url = Url::parse(&call.endpoint.base_url).ok();
+        let url = Url::parse(&model.endpoint.base_url).ok();
         match url.is_some_and(|url| key.may_go_to(&url)) {
             true => Ok(Some(key.value)),
             false => Err(secrets::refused(name, "is not for this provider's host")),
@@ -258,16 +374,18 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     /// Sends the request. A connection's token that the server does not take (401) may have been revoked before its
     /// time: it is refreshed once, and the request, which the server has not taken either, sent again.
     async fn fetch(&self, which: &Which, call: &HttpCall) -> Result<HttpReply, NodeError> {
+        let parts = [call.method.as_str(), call.url.as_str()].map(str::as_bytes);
+        let key = which.next_key(&[parts[0], parts[1], &call.body]);
         let Some(connection) = &call.connection else {
-            return self.follow(which, call, None).await;
+            return self.follow(which, call, &key, None).await;
         };
         let token = self.token_of(which, connection, None).await?;
-        let reply = self.follow(which, call, Some(&token)).await?;
+        let reply = self.follow(which, call, &key, Some(&token)).await?;
         if reply.status != 401 {
             return Ok(reply);
         }
         match self.token_of(which, connection, Some(&token.value)).await {
-            Ok(fresh) => self.follow(which, call, Some(&fresh)).await,
+            Ok(fresh) => self.follow(which, call, &key, Some(&fresh)).await,
             Err(_) => Ok(reply),
         }
     }
@@ -291,12 +409,15 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
         &self,
         which: &Which,
         call: &HttpCall,
+        key: &str,
         token: Option<&Secret>,
     ) -> Result<HttpReply, NodeError> {
+        let mut headers = call.headers.clone();
+        add_key(&mut headers, key);
         let mut hop = Hop {
             method: call.method.clone(),
             url: call.url.clone(),
-            headers: call.headers.clone(),
+            headers,
             body: Bytes::from(call.body.clone()),
         };
         if let Some(token) = token {
@@ -324,107 +445,19 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Shared<'_, H, C,
     }
 }
 
+/// Lets the other side notice that a call is made again (the draft "The Idempotency-Key HTTP
+/// Header Field"); a key that the node itself gives stays.
+fn add_key(headers: &mut HeaderMap, key: &str) {
+    if let Ok(key) = http::HeaderValue::from_str(key)
+        && !key.is_empty()
+    {
+        headers.entry("idempotency-key").or_insert(key);
+    }
+}
+
 /// The vault's failure as the node's.
 pub(crate) fn unreadable(error: SecretError) -> NodeError {
     NodeError::new("secrets_unavailable", error.to_string(), error.retryable)
-}
-
-/// One request of a chain of redirects.
-struct Hop {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Hop {
-    /// Adds a connection's token, which goes to its provider's hosts only. A redirect to another origin drops it.
-    fn authorize(&mut self, token: &Secret) -> Result<(), NodeError> {
-        if !token.may_go_to(&self.url) {
-            let host = self.url.host_str().unwrap_or("");
-            return Err(NodeError::new(
-                "connection_host_refused",
-                format!("the connection's provider does not list {host} among its hosts"),
-                false,
-            ));
-        }
-        let value = http::HeaderValue::from_str(&format!("Bearer {}", token.value));
-        let mut value = value.map_err(|_| {
-            let message = "the access token cannot be sent as a header field";
-            NodeError::new("connection_unusable", message, false)
-        })?;
-        value.set_sensitive(true);
-        self.headers.insert(header::AUTHORIZATION, value);
-        Ok(())
-    }
-
-    fn request(&self) -> Result<http::Request<Bytes>, NodeError> {
-        let mut url = self.url.clone();
-        url.set_fragment(None);
-        let request = http::Request::builder()
-            .method(self.method.clone())
-            .uri(url.as_str());
-        let request = request.body(self.body.clone());
-        let mut request =
-            request.map_err(|error| NodeError::config(format!("cannot be sent: {error}")))?;
-        *request.headers_mut() = self.headers.clone();
-        let agent = http::HeaderValue::from_static("nodeai");
-        request
-            .headers_mut()
-            .entry(header::USER_AGENT)
-            .or_insert(agent);
-        Ok(request)
-    }
-
-    /// The next hop, if the answer is a redirect (RFC 9110, section 15.4). Header fields
-    /// that may hold credentials do not go to another origin.
-    fn follow(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<Self>, NodeError> {
-        let to = headers
-            .get(header::LOCATION)
-            .and_then(|to| to.to_str().ok());
-        let (301 | 302 | 303 | 307 | 308, Some(to)) = (status.as_u16(), to) else {
-            return Ok(None);
-        };
-        let url = self.url.join(to).map_err(|_| {
-            NodeError::new(
-                "bad_redirect",
-                "the server redirects to something that is no URL",
-                false,
-            )
-        })?;
-        let keeps = matches!(status.as_u16(), 307 | 308);
-        let becomes_get = !keeps && !matches!(self.method, Method::GET | Method::HEAD);
-        let mut next = Self {
-            method: if becomes_get {
-                Method::GET
-            } else {
-                self.method.clone()
-            },
-            headers: self.headers.clone(),
-            body: if becomes_get {
-                Bytes::new()
-            } else {
-                self.body.clone()
-            },
-            url,
-        };
-        if next.url.origin() != self.url.origin() {
-            let harmless = [
-                header::ACCEPT,
-                header::ACCEPT_LANGUAGE,
-                header::CONTENT_TYPE,
-                header::USER_AGENT,
-            ];
-            next.headers = harmless
-                .into_iter()
-                .filter_map(|name| Some((name.clone(), self.headers.get(&name)?.clone())))
-                .collect();
-        }
-        if becomes_get {
-            next.headers.remove(header::CONTENT_TYPE);
-        }
-        Ok(Some(next))
-    }
 }
 
 /// The whole body, up to a limit.

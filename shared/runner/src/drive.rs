@@ -1,148 +1,36 @@
 //! The driver: performs the engine's commands, reports what comes of them, and keeps the log.
 
+mod keeping;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::future::{Either, FutureExt, LocalBoxFuture, select};
+use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
-    AttemptResult, CallMeta, CancelReason, Command, Compiled, Effect, Event, Illegal, NodeError,
-    Redactor, Run, RunError, RunStarted, Status, Totals, What, spans_of, totals_of,
+    AttemptResult, CallMeta, CancelReason, Command, Due, Effect, Event, NodeError, Redactor, Run,
+    Status, What, spans_of, totals_of,
 };
-use nodeai_telemetry::{Span, SpanId, TraceContext};
+use nodeai_telemetry::SpanId;
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
+use crate::durable::{Ended, Journaling};
+use crate::run::Finished;
 use crate::secrets::Held;
-use crate::{Clock, Entropy, HttpPort, Live, Ports, SecretPort, Sink, UrlGuard};
+use crate::{
+    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
+    live,
+};
 
-/// How a run is driven.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Most attempts at the same time.
-    pub max_concurrency: u32,
-    /// Most time for the whole run, in ms.
-    pub timeout_ms: u64,
-    /// Which URLs may be called.
-    pub guard: UrlGuard,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            max_concurrency: 16,
-            timeout_ms: 600_000,
-            guard: UrlGuard::default(),
-        }
-    }
-}
-
-/// What a run starts from.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// The execution's id.
-    pub execution_id: String,
-    /// The workflow's name; may be empty.
-    pub name: String,
-    /// The inputs, as [`Compiled::check_inputs`] gave them back.
-    pub inputs: Value,
-    /// The run's place in its trace: `span_id` becomes the run's root span.
-    pub trace: TraceContext,
-}
-
-/// A run that has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// How.
-    pub status: Status,
-    /// The output nodes' values by name.
-    pub outputs: Value,
-    /// Tokens and cost.
-    pub usage: Totals,
-    /// Why it did not succeed.
-    pub error: Option<RunError>,
-    /// The whole log.
-    pub log: Vec<Event>,
-    /// The log as spans, the root first.
-    pub spans: Vec<Span>,
-    /// When it began, µs since the Unix epoch.
-    pub started_us: i64,
-    /// When it ended, µs since the Unix epoch.
-    pub finished_us: i64,
-}
-
-/// Runs a workflow to its end. `cancel` resolves when the run is to end early; give
-/// `futures::future::pending()` if nothing ever does. Dropping the future drops the run.
-pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
-    plan: Arc<Compiled>,
-    start: Start,
-    options: Options,
-    ports: &Ports<'_, H, C, E, S, L>,
-    cancel: impl Future<Output = CancelReason>,
-) -> Finished {
-    let mut seed = [0; 4];
-    ports.entropy.fill(&mut seed);
-    let began = What::RunStarted(Box::new(RunStarted {
-        execution_id: start.execution_id,
-        trace_id: start.trace.trace_id,
-        span_id: start.trace.span_id,
-        parent_span_id: start.trace.parent,
-        name: start.name,
-        inputs: start.inputs,
-        definition_hash: plan.hash().to_owned(),
-        seed: u32::from_le_bytes(seed),
-        max_concurrency: options.max_concurrency,
-    }));
-    let shared = shared(ports, &options.guard);
-    let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
-    driver.accept(began).await;
-    driver.drive(options.timeout_ms, cancel).await
-}
-
-/// Takes a run up again from its log. Attempts that were at work when it stopped are
-/// reported as lost and tried again.
-///
-/// # Errors
-/// When the log is not one of this document.
-pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink>(
-    plan: Arc<Compiled>,
-    mut log: Vec<Event>,
-    options: Options,
-    ports: &Ports<'_, H, C, E, S, L>,
-    cancel: impl Future<Output = CancelReason>,
-) -> Result<Finished, Illegal> {
-    let (run, missing) = Run::replay(plan, &log)?;
-    log.extend(missing);
-    let (lost, outstanding) = (run.in_flight(), run.outstanding());
-    let shared = shared(ports, &options.guard);
-    let mut driver = Driver::new(&shared, run, log);
-    driver.commands.extend(outstanding);
-    for (node, attempt) in lost {
-        let result = AttemptResult::Error {
-            error: NodeError::lost(),
-        };
-        let call = Box::<CallMeta>::default();
-        driver
-            .accept(What::AttemptFinished {
-                node,
-                attempt,
-                result,
-                call,
-            })
-            .await;
-    }
-    Ok(driver.drive(options.timeout_ms, cancel).await)
-}
-
-fn shared<'a, H, C, E, S, L>(
-    ports: &'a Ports<'a, H, C, E, S, L>,
+pub(crate) fn shared<'a, H, C, E, S, L, K>(
+    ports: &'a Ports<'a, H, C, E, S, L, K>,
     guard: &'a UrlGuard,
-) -> Shared<'a, H, C, E, S, L> {
+) -> Shared<'a, H, C, E, S, L, K> {
     Shared {
         ports,
         guard,
@@ -159,48 +47,79 @@ enum Done {
         call: Box<CallMeta>,
         result: AttemptResult,
     },
-    RetryDue {
+    Due {
         node: String,
+        due: Due,
+    },
+    /// The engine had it dropped; whether it was a call.
+    Dropped {
+        call: bool,
     },
 }
 
-struct Driver<'a, H, C, E, S, L> {
-    shared: &'a Shared<'a, H, C, E, S, L>,
+/// What a driver waited for.
+enum Next {
+    Done(Done),
+    Signal(Signal),
+}
+
+pub(crate) struct Driver<'a, H, C, E, S, L, K> {
+    shared: &'a Shared<'a, H, C, E, S, L, K>,
     run: Run,
     log: Vec<Event>,
     commands: VecDeque<Command>,
     tasks: FuturesUnordered<LocalBoxFuture<'a, Done>>,
-    /// What each node has opened: an attempt after the first opens nothing again.
+    /// Ends a node's tasks.
+    aborts: BTreeMap<String, Vec<AbortHandle>>,
+    /// What each node has opened: an attempt after the first, or in another iteration, opens
+    /// nothing again.
     held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
+    /// Where the log is kept as it grows, for a run that outlives its driver.
+    journal: Option<Journaling<'a>>,
+    /// How many events of the log are kept already.
+    kept: usize,
+    /// Attempts at calls that are under way.
+    calls: usize,
+    /// Whether a node began to wait, or ended it, since somebody was told.
+    waits_changed: bool,
 }
 
-impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H, C, E, S, L> {
-    fn new(shared: &'a Shared<'a, H, C, E, S, L>, run: Run, log: Vec<Event>) -> Self {
+impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
+    Driver<'a, H, C, E, S, L, K>
+{
+    pub(crate) fn new(
+        shared: &'a Shared<'a, H, C, E, S, L, K>,
+        run: Run,
+        log: Vec<Event>,
+        journal: Option<Journaling<'a>>,
+    ) -> Self {
         Self {
             shared,
             run,
+            journal,
+            kept: log.len(),
+            calls: 0,
             log,
             commands: VecDeque::new(),
             tasks: FuturesUnordered::new(),
+            aborts: BTreeMap::new(),
             held: BTreeMap::new(),
             deadline_us: i64::MAX,
+            waits_changed: true,
         }
     }
 
-    async fn drive(
-        mut self,
-        timeout_ms: u64,
-        cancel: impl Future<Output = CancelReason>,
-    ) -> Finished {
+    /// Drives the run to its end, or as far as its journal lets it.
+    pub(crate) async fn drive(mut self, deadline_us: i64, signals: &impl Signals) -> Ended {
         let clock = self.shared.ports.clock;
-        let limit = clock.sleep(timeout_ms.saturating_mul(1_000));
-        let limit = pin!(limit.map(|()| CancelReason::Timeout));
-        let cancel = pin!(cancel);
-        let mut early = select(cancel, limit).map(|first| first.factor_first().0);
-        self.deadline_us = clock
-            .now_us()
-            .saturating_add_unsigned(timeout_ms.saturating_mul(1_000));
+        self.deadline_us = deadline_us;
+        let left_us = u64::try_from(deadline_us.saturating_sub(clock.now_us())).unwrap_or(0);
+        let limit = clock.sleep(left_us);
+        let limit = limit.map(|()| Signal::Cancel(CancelReason::Timeout));
+        let mut limit = pin!(limit.fuse());
+        let waits = Waits::default();
+        let mut signal = signals.next(&waits).boxed_local();
         while self.run.outcome().is_none() {
             self.perform().await;
             if self.shared.closed.get() {
@@ -209,23 +128,80 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             if self.run.outcome().is_some() {
                 break;
             }
-            let next = match select(self.tasks.next(), &mut early).await {
-                Either::Left((Some(done), _)) => Some(done),
-                Either::Left((None, _)) => None,
-                Either::Right((reason, _)) => {
-                    self.cancel(reason).await;
-                    break;
+            if self.waits_changed {
+                self.waits_changed = false;
+                waits.replace(self.run.waits());
+            }
+            if let Some(until_us) = self.may_rest() {
+                // What was said already is heard first.
+                let Some(said) = (&mut signal).now_or_never() else {
+                    drop(signal);
+                    return self.rest(until_us);
+                };
+                if said == Signal::Lost {
+                    return Ended::Lost;
                 }
+                signal = signals.next(&waits).boxed_local();
+                self.hear(said).await;
+                continue;
+            }
+            if self.keep().await.is_err() {
+                return Ended::Lost;
+            }
+            if self.tasks.is_empty() && waits.borrow().is_empty() {
+                // Nothing at work, nothing waited for, and no end: the engine would have to be
+                // wrong.
+                self.cancel(CancelReason::Shutdown).await;
+                break;
+            }
+            let early = select(&mut limit, &mut signal);
+            let next = match select(self.tasks.next(), early).await {
+                Either::Left((Some(done), _)) => Next::Done(done),
+                // Only somebody outside can make it go on, or its time limit.
+                Either::Left((None, early)) => Next::Signal(early.await.factor_first().0),
+                Either::Right((said, _)) => Next::Signal(said.factor_first().0),
             };
             match next {
                 // The attempt ended because nobody listens: the run is cancelled, not failed.
                 _ if self.shared.closed.get() => {}
-                Some(done) => self.report(done).await,
-                // Nothing at work and no end: the engine would have to be wrong.
-                None => self.cancel(CancelReason::Shutdown).await,
+                Next::Done(done) => {
+                    self.calls -= usize::from(matches!(done, Done::Attempt { .. }));
+                    self.report(done).await;
+                }
+                Next::Signal(Signal::Lost) => return Ended::Lost,
+                Next::Signal(said) => {
+                    drop(signal);
+                    signal = signals.next(&waits).boxed_local();
+                    self.hear(said).await;
+                }
             }
         }
-        self.finish()
+        drop(signal);
+        let kept = self.kept;
+        Ended::Finished {
+            finished: Box::new(self.finish()),
+            kept,
+        }
+    }
+
+    async fn hear(&mut self, said: Signal) {
+        match said {
+            Signal::Cancel(reason) => self.cancel(reason).await,
+            Signal::Lost => {}
+            Signal::Answer {
+                node,
+                output,
+                handle,
+            } => {
+                // One that comes too late, or fits nothing, is dropped.
+                self.accept(What::NodeResumed {
+                    node,
+                    output,
+                    handle,
+                })
+                .await;
+            }
+        }
     }
 
     async fn cancel(&mut self, reason: CancelReason) {
@@ -234,54 +210,107 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
 
     async fn report(&mut self, done: Done) {
         let fact = match done {
-            Done::RetryDue { node } => What::RetryDue { node },
+            Done::Dropped { call } => {
+                self.calls -= usize::from(call);
+                return;
+            }
+            Done::Due { node, due } => {
+                self.aborts.remove(&node);
+                due.fact(node)
+            }
             Done::Attempt {
                 node,
                 attempt,
                 call,
                 result,
-            } => What::AttemptFinished {
-                node,
-                attempt,
-                result,
-                call,
-            },
+            } => {
+                self.aborts.remove(&node);
+                let result = match result {
+                    AttemptResult::Error { error } => AttemptResult::Error {
+                        error: self.run.judge(&node, attempt, error),
+                    },
+                    result => result,
+                };
+                What::AttemptFinished {
+                    node,
+                    attempt,
+                    result,
+                    call,
+                }
+            }
         };
         self.accept(fact).await;
     }
 
     /// Hands a fact to the engine, appends what follows to the log and tells the listener.
-    /// A fact that cannot happen now is a late one: it is dropped.
-    async fn accept(&mut self, fact: What) {
+    /// A fact that cannot happen now is a late one: it is dropped, and the answer is false.
+    pub(crate) async fn accept(&mut self, fact: What) -> bool {
         let Ok(step) = self.run.accept(fact, self.shared.ports.clock.now_us()) else {
-            return;
+            return false;
         };
         self.commands.extend(step.commands);
+        let waits = |event: &Event| {
+            matches!(
+                event.what,
+                What::NodeSuspended { .. } | What::NodeResumed { .. } | What::WaitDue { .. }
+            )
+        };
+        self.waits_changed |= step.events.iter().any(waits);
         if self.shared.ports.sink.wants_events() {
+            let plan = self.run.plan().clone();
+            let kind_of = |node: &str| plan.kind_of(node).map(str::to_owned);
             for event in &step.events {
-                if let Some(live) = self.live(event)
+                if let Some(live) = live::of(event, &step.events, &kind_of)
                     && !self.shared.closed.get()
-                    && self.shared.ports.sink.send(live).await.is_err()
+                    && self
+                        .shared
+                        .ports
+                        .sink
+                        .send(Some(event.seq), live)
+                        .await
+                        .is_err()
                 {
                     self.shared.closed.set(true);
                 }
             }
         }
         self.log.extend(step.events);
+        true
+    }
+
+    /// Works on something until it is done or dropped.
+    fn spawn(&mut self, node: &str, call: bool, work: impl Future<Output = Done> + 'a) {
+        let (handle, registration) = AbortHandle::new_pair();
+        let work = Abortable::new(work, registration);
+        let task = work.map(move |done| done.unwrap_or(Done::Dropped { call }));
+        self.tasks.push(task.boxed_local());
+        let handles = self.aborts.entry(node.to_owned()).or_default();
+        handles.push(handle);
     }
 
     async fn perform(&mut self) {
         while let Some(command) = self.commands.pop_front() {
             match command {
-                Command::Stop => self.tasks.clear(),
-                Command::Wait { node, until_us } => {
+                Command::Stop => {
+                    self.tasks.clear();
+                    self.calls = 0;
+                }
+                Command::Drop { node } => {
+                    let handles = self.aborts.remove(&node);
+                    handles.iter().flatten().for_each(AbortHandle::abort);
+                }
+                Command::Wait {
+                    node,
+                    until_us,
+                    due,
+                } => {
                     let clock = self.shared.ports.clock;
                     let wait_us = u64::try_from(until_us - clock.now_us()).unwrap_or(0);
-                    let wait = async move {
+                    let waiting = node.clone();
+                    self.spawn(&waiting, false, async move {
                         clock.sleep(wait_us).await;
-                        Done::RetryDue { node }
-                    };
-                    self.tasks.push(wait.boxed_local());
+                        Done::Due { node, due }
+                    });
                 }
                 Command::StartAttempt {
                     node,
@@ -293,6 +322,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                         attempt,
                         timeout_ms,
                         held: Rc::default(),
+                        idempotency_key: String::new(),
+                        calls: Cell::new(0),
+                        cache: None,
                     })
                     .await;
                 }
@@ -310,11 +342,18 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
 
     /// Decides what the node does; a value is reported at once, a call becomes a task.
     async fn start_attempt(&mut self, mut which: Which) {
+        let now_us = self.shared.ports.clock.now_us();
+        if let Some(journaling) = &self.journal
+            && now_us >= journaling.slice_end_us
+        {
+            // Whoever takes the run up next starts it: what is to be started follows from the log.
+            return;
+        }
         let opened = self.open_secrets(&which.node).await;
         let effect = opened.and_then(|held| {
             which.held = held;
             let effect = self.run.decide(&which.node, &which.held.values())?;
-            if matches!(effect, Effect::Done(_)) {
+            if !matches!(effect, Effect::Llm(_) | Effect::Http(_)) {
                 which.held.check_unsent()?;
             }
             Ok(effect)
@@ -323,19 +362,24 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let input = input.map(|input| self.shared.redactor.borrow().value(input));
         let (node, attempt) = (which.node.clone(), which.attempt);
         let span_id = self.span_id();
-        self.accept(What::AttemptStarted {
+        let started = self.accept(What::AttemptStarted {
             node: node.clone(),
             attempt,
             span_id,
             input,
-        })
-        .await;
-        let at_once = match effect {
-            Ok(Effect::Done(outcome)) => Ok(outcome),
-            Err(error) => Err(error),
-            Ok(effect) => {
+        });
+        if !started.await {
+            // Its loop has failed meanwhile.
+            return;
+        }
+        let (call, result) = match self.at_once(effect) {
+            Ok((call, result)) => (call, result),
+            Err(effect) => {
                 let shared = self.shared;
-                let task = async move {
+                self.calls += 1;
+                which.idempotency_key = self.run.idempotency_key(&node);
+                which.cache = self.run.cache_key(&node, &effect);
+                return self.spawn(&node, true, async move {
                     let (call, result) = shared.perform(&which, effect).await;
                     Done::Attempt {
                         node: which.node,
@@ -343,27 +387,56 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
                         call: Box::new(call),
                         result,
                     }
-                };
-                return self.tasks.push(task.boxed_local());
+                });
             }
         };
-        let result = self.shared.blank_result(at_once);
-        let call = Box::<CallMeta>::default();
-        self.accept(What::AttemptFinished {
+        let done = Done::Attempt {
             node,
             attempt,
+            call: Box::new(call),
             result,
-            call,
-        })
-        .await;
+        };
+        self.report(done).await;
+    }
+
+    /// What needs no call; a call is given back.
+    fn at_once(
+        &self,
+        effect: Result<Effect, NodeError>,
+    ) -> Result<(CallMeta, AttemptResult), Effect> {
+        let shared = self.shared;
+        let (call, result) = match effect {
+            Err(error) => (CallMeta::default(), shared.blank_result(Err(error))),
+            Ok(Effect::Done(outcome)) => (CallMeta::default(), shared.blank_result(Ok(outcome))),
+            Ok(Effect::Passed(outcome, shortcut)) => {
+                let call = CallMeta {
+                    shortcut: Some(shortcut),
+                    ..CallMeta::default()
+                };
+                (call, shared.blank_result(Ok(outcome)))
+            }
+            Ok(Effect::Enter(items)) => {
+                let redactor = shared.redactor.borrow();
+                let items = items.into_iter().map(|item| redactor.value(item));
+                let items = items.collect();
+                (CallMeta::default(), AttemptResult::Enter { items })
+            }
+            Ok(Effect::Wait(wait)) => {
+                let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                (CallMeta::default(), AttemptResult::Wait { wait })
+            }
+            Ok(effect @ (Effect::Llm(_) | Effect::Http(_))) => return Err(effect),
+        };
+        Ok((call, result))
     }
 
     /// Opens the secrets that a node refers to, just before its first attempt.
     async fn open_secrets(&mut self, node: &str) -> Result<Rc<Held>, NodeError> {
-        if let Some(held) = self.held.get(node) {
+        let names = self.run.plan().secrets_of(node);
+        let key = without_iterations(node);
+        if let Some(held) = self.held.get(&key) {
             return Ok(held.clone());
         }
-        let names = self.run.plan().secrets_of(node);
         let opened = match names.is_empty() {
             true => BTreeMap::new(),
             false => {
@@ -376,7 +449,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             .values()
             .for_each(|secret| redactor.add(&secret.value));
         let held = Rc::new(Held::new(opened));
-        self.held.insert(node.to_owned(), held.clone());
+        self.held.insert(key, held.clone());
         Ok(held)
     }
 
@@ -384,50 +457,6 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
         let mut random = [0; 8];
         self.shared.ports.entropy.fill(&mut random);
         SpanId::from_random(random)
-    }
-
-    fn live(&self, event: &Event) -> Option<Live> {
-        Some(match &event.what {
-            What::RunStarted(started) => Live::RunStarted {
-                execution_id: started.execution_id.clone(),
-                trace_id: started.trace_id.to_string(),
-            },
-            What::AttemptStarted { node, attempt, .. } => Live::NodeStarted {
-                node_id: node.clone(),
-                node_type: self.run.plan().kind_of(node).unwrap_or_default().to_owned(),
-                attempt: *attempt,
-            },
-            What::RetryScheduled {
-                node,
-                attempt,
-                due_us,
-            } => Live::NodeRetry {
-                node_id: node.clone(),
-                attempt: *attempt,
-                wait_ms: (due_us - event.at_us) / 1_000,
-            },
-            What::NodeFinished { node, handle, .. } => Live::NodeFinished {
-                node_id: node.clone(),
-                handle: handle.clone(),
-                output: self.run.output(node).cloned().unwrap_or_default(),
-            },
-            What::NodeFailed {
-                node,
-                error,
-                handled,
-            } => Live::NodeFailed {
-                node_id: node.clone(),
-                error: error.clone(),
-                handled: *handled,
-            },
-            What::NodeSkipped { node } => Live::NodeSkipped {
-                node_id: node.clone(),
-            },
-            What::NodeCancelled { node } => Live::NodeCancelled {
-                node_id: node.clone(),
-            },
-            _ => return None,
-        })
     }
 
     fn finish(self) -> Finished {
@@ -452,4 +481,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink> Driver<'a, H
             finished_us,
         }
     }
+}
+
+/// The way to a node in the document, whatever the iteration.
+fn without_iterations(way: &str) -> String {
+    let steps = way.split('/').map(|step| step.split('[').next());
+    steps.flatten().collect::<Vec<_>>().join("/")
 }

@@ -3,15 +3,18 @@
 
 mod attempt;
 mod drive;
+mod durable;
 mod live;
 mod ports;
+mod run;
 mod secrets;
 
-pub use drive::{Finished, Options, Start, resume, run};
-pub use live::Live;
+pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
+pub use live::{Live, told};
 pub use nodeai_guard::{Refused, UrlGuard};
 pub use ports::{
-    Body, Clock, Closed, Entropy, HttpPort, NoSecrets, NoSink, Ports, SecretError, SecretPort,
-    Sink, TransportError,
+    Body, CachePort, CancelOn, Clock, Closed, Entropy, HttpPort, NoCache, NoSecrets, NoSink, Ports,
+    SecretError, SecretPort, Signal, Signals, Sink, TransportError, Waits,
 };
+pub use run::{Finished, Options, Start, resume, run};
 pub use secrets::Secret;

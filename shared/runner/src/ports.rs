@@ -1,9 +1,12 @@
 //! What the runner needs from its host.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::stream::LocalBoxStream;
+use nodeai_engine::{CancelReason, NodeOutcome, Wait};
+use serde_json::Value;
 
 use crate::{Live, Secret};
 
@@ -121,11 +124,11 @@ pub struct Closed;
 pub trait Sink {
     /// Whether anybody listens; without, no events are made and models are not streamed.
     fn wants_events(&self) -> bool;
-    /// Hands over one event. May wait for the listener, but not for ever.
+    /// Hands over one event, with its place in the log when it is there. May wait for the listener, but not for ever.
     ///
     /// # Errors
     /// When nobody listens any more: the run is cancelled.
-    async fn send(&self, event: Live) -> Result<(), Closed>;
+    async fn send(&self, seq: Option<u64>, event: Live) -> Result<(), Closed>;
 }
 
 /// No listener.
@@ -137,7 +140,7 @@ impl Sink for NoSink {
         false
     }
 
-    async fn send(&self, _: Live) -> Result<(), Closed> {
+    async fn send(&self, _: Option<u64>, _: Live) -> Result<(), Closed> {
         Ok(())
     }
 }
@@ -152,9 +155,81 @@ impl SecretPort for NoSecrets {
     }
 }
 
+/// What somebody outside says to a run that is under way.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Signal {
+    /// It is to end.
+    Cancel(CancelReason),
+    /// An answer to a node that waits.
+    Answer {
+        /// The node, as the log names it.
+        node: String,
+        /// Its output.
+        output: Value,
+        /// The handle whose edges are taken.
+        handle: String,
+    },
+    /// The run is somebody else's now: the driver stops, and nothing more is kept of what it does.
+    Lost,
+}
+
+/// Where signals come from.
+#[allow(async_fn_in_trait)]
+pub trait Signals {
+    /// The next one; pending as long as there is none. `waits` is what the run waits for now,
+    /// which others may like to know.
+    async fn next(&self, waits: &Waits) -> Signal;
+}
+
+/// What a run waits for, kept up to date by its driver: the node and what it waits for.
+pub type Waits = RefCell<Vec<(String, Wait)>>;
+
+/// A future that ends the run when it resolves; nothing else is said.
+#[derive(Debug)]
+pub struct CancelOn<F>(RefCell<Option<F>>);
+
+impl<F: Future<Output = CancelReason>> CancelOn<F> {
+    /// Ends the run when this resolves.
+    pub fn new(future: F) -> Self {
+        Self(RefCell::new(Some(future)))
+    }
+}
+
+impl<F: Future<Output = CancelReason>> Signals for CancelOn<F> {
+    async fn next(&self, _: &Waits) -> Signal {
+        let future = self.0.borrow_mut().take();
+        match future {
+            Some(future) => Signal::Cancel(future.await),
+            None => futures::future::pending().await,
+        }
+    }
+}
+
+/// Results of calls that count again for a while. A cache may forget, and may fail: then the
+/// call is made.
+#[allow(async_fn_in_trait)]
+pub trait CachePort {
+    /// The result under a key, while it counts.
+    async fn get(&self, key: &str) -> Option<NodeOutcome>;
+    /// Keeps a result for that many ms.
+    async fn put(&self, key: &str, ttl_ms: u64, outcome: &NodeOutcome);
+}
+
+/// Nothing is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoCache;
+
+impl CachePort for NoCache {
+    async fn get(&self, _: &str) -> Option<NodeOutcome> {
+        None
+    }
+
+    async fn put(&self, _: &str, _: u64, _: &NodeOutcome) {}
+}
+
 /// All ports of one run.
 #[derive(Debug)]
-pub struct Ports<'a, H, C, E, S, L> {
+pub struct Ports<'a, H, C, E, S, L, K> {
     /// Outbound HTTP.
     pub http: &'a H,
     /// The time.
@@ -165,4 +240,6 @@ pub struct Ports<'a, H, C, E, S, L> {
     pub secrets: &'a S,
     /// Live events.
     pub sink: &'a L,
+    /// Results that count again.
+    pub cache: &'a K,
 }

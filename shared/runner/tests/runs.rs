@@ -1,45 +1,22 @@
 //! Whole runs against the stand-in, over real HTTP.
 
+mod documents;
 mod support;
 
 use std::time::Instant;
 
+use documents::{around, ask, edge};
 use llm_standin::Behaviour;
 use nodeai_engine::{AttemptResult, CancelReason, Run, Status, What};
-use nodeai_runner::{Clock, Finished, Live};
+use nodeai_runner::{CancelOn, Clock, Finished, Live};
 use serde_json::{Value, json};
 use support::{App, Tokio, block_on, plan};
-
-fn edge(source: &str, target: &str) -> Value {
-    json!({"source": source, "target": target})
-}
-
-/// input → the node `n` → output of `{{ nodes.n.output }}`.
-fn around(kind: &str, data: Value) -> Value {
-    json!({
-        "nodes": [
-            {"id": "in", "type": "input", "data": {}},
-            {"id": "n", "type": kind, "data": data},
-            {"id": "out", "type": "output", "data": {"value": "{{ nodes.n.output }}"}},
-        ],
-        "edges": [edge("in", "n"), edge("n", "out")],
-    })
-}
 
 fn error_kind(finished: &Finished) -> &str {
     finished
         .error
         .as_ref()
         .map_or("none", |error| error.kind.as_str())
-}
-
-fn ask(app: &App, model: &str, more: Value) -> Value {
-    let mut data =
-        json!({"model": model, "base_url": app.standin.openai(), "prompt": "{{ inputs.q }}"});
-    if let (Some(data), Some(more)) = (data.as_object_mut(), more.as_object()) {
-        data.extend(more.clone());
-    }
-    around("llm", data)
 }
 
 #[test]
@@ -445,13 +422,8 @@ fn a_run_taken_up_again_finishes_what_was_lost() {
     let log = whole.log[..=cut].to_vec();
     let counter = support::Counter(Default::default());
     let ports = app.ports(&counter);
-    let resumed = nodeai_runner::resume(
-        plan(&document),
-        log,
-        app.options.clone(),
-        &ports,
-        std::future::pending(),
-    );
+    let never = CancelOn::new(std::future::pending());
+    let resumed = nodeai_runner::resume(plan(&document), log, app.options.clone(), &ports, &never);
     let resumed = block_on(resumed).expect("its own log");
     assert_eq!(resumed.outputs, whole.outputs);
     let lost = resumed.log.iter().filter(|event| {

@@ -1,6 +1,7 @@
 //! Committing a run: state, log, trace, spans and usage in one transaction, before the answer.
 
 use crate::model::{RunResult, Usage};
+use crate::signals::Lease;
 use crate::start::Started;
 use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans};
 use nodeai_http::Problem;
@@ -11,14 +12,38 @@ use serde_json::{Value, json};
 /// Waits between the tries of a commit, ms: about nine seconds in all, so that a short outage loses no run.
 const BACKOFF_MS: [u64; 6] = [100, 300, 900, 1_500, 2_500, 4_000];
 
+/// Which run has ended, and how much of it is kept already.
+pub struct Ran<'a> {
+    /// The run.
+    pub execution_id: &'a str,
+    /// The stored workflow.
+    pub workflow_id: Option<&'a str>,
+    /// Whose run it is, for a queued one.
+    pub lease: Option<Lease>,
+    /// How many events of its log are kept.
+    pub kept: usize,
+}
+
+impl<'a> Ran<'a> {
+    /// A run that was driven in one go.
+    pub fn of(started: &'a Started) -> Self {
+        Self {
+            execution_id: &started.execution_id,
+            workflow_id: started.workflow_id.as_deref(),
+            lease: None,
+            kept: 0,
+        }
+    }
+}
+
 /// Commits and gives the answer. Errors: 503 when the store stays away; the spans are then in the log.
 pub async fn commit<S: Scope>(
     caller: &Caller<S>,
-    started: &Started,
+    ran: &Ran<'_>,
     finished: Finished,
 ) -> Result<RunResult, Problem> {
     caller.cx.own_trace.set(true);
-    let mut args = arguments(caller, started, &finished);
+    let mut args = arguments(caller, ran, &finished);
     strip_nul(&mut args);
     let mut waits = BACKOFF_MS.iter();
     let stored = loop {
@@ -38,7 +63,7 @@ pub async fn commit<S: Scope>(
             if answer["outcome"] != "committed" && answer["outcome"] != "already" {
                 log("run_commit", &answer["outcome"].to_string());
             }
-            Ok(result(caller, started, finished))
+            Ok(result(caller, ran, finished))
         }
         Err(error) => {
             spans::write_to_log(caller.org_id(), &finished.spans);
@@ -47,10 +72,10 @@ pub async fn commit<S: Scope>(
     }
 }
 
-fn result<S: Scope>(caller: &Caller<S>, started: &Started, finished: Finished) -> RunResult {
+fn result<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: Finished) -> RunResult {
     let usage = finished.usage;
     RunResult {
-        execution_id: started.execution_id.clone(),
+        execution_id: ran.execution_id.to_owned(),
         trace_id: caller.cx.trace.trace_id.to_string(),
         status: finished.status.as_str().to_owned(),
         outputs: finished.outputs,
@@ -63,7 +88,7 @@ fn result<S: Scope>(caller: &Caller<S>, started: &Started, finished: Finished) -
     }
 }
 
-fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finished) -> Value {
+fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -> Value {
     let usage = &finished.usage;
     let duration_us = finished.finished_us - finished.started_us;
     let ok = finished.error.is_none();
@@ -74,26 +99,26 @@ fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finishe
         .map_or("invoke_workflow", |root| root.name.as_str());
     json!({
         "execution": {
-            "id": started.execution_id, "org_id": caller.org_id(), "status": finished.status,
+            "id": ran.execution_id, "org_id": caller.org_id(), "status": finished.status,
             "outputs": finished.outputs, "error": finished.error, "finished_us": finished.finished_us,
             "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens,
-            "cost_pusd": usage.cost_pusd,
+            "cost_pusd": usage.cost_pusd, "lease_token": ran.lease,
         },
-        "first_seq": 0,
+        "first_seq": ran.kept,
         "last_seq": finished.log.len().saturating_sub(1),
-        "events": finished.log,
+        "events": finished.log[ran.kept..],
         "trace": {
             "trace_id": trace_id, "name": name, "kind": "run",
             "status": if ok { Status::Ok } else { Status::Error },
             "start_us": finished.started_us, "duration_us": duration_us,
-            "execution_id": started.execution_id, "workflow_id": started.workflow_id,
+            "execution_id": ran.execution_id, "workflow_id": ran.workflow_id,
             "user_id": caller.session.user_id(), "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd, "error": finished.error,
         },
         "spans": finished.spans,
         "usage": [{
             "id": clock::new_id(), "at_us": finished.finished_us, "kind": "run", "route": caller.cx.pattern,
-            "workflow_id": started.workflow_id, "execution_id": started.execution_id, "trace_id": trace_id,
+            "workflow_id": ran.workflow_id, "execution_id": ran.execution_id, "trace_id": trace_id,
             "duration_us": duration_us, "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd,
         }],
@@ -101,7 +126,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finishe
 }
 
 /// PostgreSQL's jsonb cannot hold U+0000, and what models and servers answer may: it becomes U+FFFD.
-fn strip_nul(value: &mut Value) {
+pub(crate) fn strip_nul(value: &mut Value) {
     let mut stack = vec![value];
     while let Some(value) = stack.pop() {
         match value {

@@ -34,6 +34,9 @@ pub struct RunFailure {
     /// The node that failed; absent when the run as a whole did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_id: Option<String>,
+    /// The way to it, when it is inside a loop or a called workflow, such as `each[2]/fetch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Stable name of the cause, such as `timeout` or `http_status`.
     pub kind: String,
     /// For a person.
@@ -44,6 +47,7 @@ impl From<RunError> for RunFailure {
     fn from(error: RunError) -> Self {
         Self {
             node_id: error.node_id,
+            path: error.path,
             kind: error.kind,
             message: error.message,
         }
@@ -103,9 +107,55 @@ pub struct Stored {
     pub started_us: Option<i64>,
     #[serde(default)]
     pub finished_us: Option<i64>,
+    #[serde(default)]
+    pub waits: Vec<Waiting>,
+    #[serde(default)]
+    pub span_id: Option<String>,
+    #[serde(default)]
+    pub parent_span_id: Option<String>,
+    #[serde(default)]
+    pub lease_token: Option<i64>,
+    #[serde(default)]
+    pub cancel_requested: bool,
+    #[serde(default)]
+    pub attempts: i64,
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub concurrency_key: Option<String>,
+    #[serde(default)]
+    pub run_after_us: Option<i64>,
+    #[serde(default)]
+    pub dead_us: Option<i64>,
+}
+
+/// A node that waits for a time or for somebody.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    /// The node; inside a loop with the way to it, such as `each[2]/ask`.
+    pub node: String,
+    /// `timer`, `approval` or `webhook`.
+    pub kind: String,
+    /// When it ends by itself, µs since 1970.
+    #[serde(default)]
+    pub until_us: Option<i64>,
+    /// What is asked.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// More about it.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// JSON Schema of the answer's data.
+    #[serde(default)]
+    pub form: Option<Value>,
 }
 
 impl Stored {
+    /// Whether it has ended.
+    pub fn ended(&self) -> bool {
+        matches!(self.status.as_str(), "succeeded" | "failed" | "cancelled")
+    }
+
     /// As the answer of a run.
     pub fn result(self) -> RunResult {
         RunResult {

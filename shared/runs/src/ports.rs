@@ -1,19 +1,22 @@
 //! The runner's ports on this request's caller and host.
 
+use crate::commit::strip_nul;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http_body_util::BodyDataStream;
-use nodeai_app::errors::store_problem;
+use nodeai_app::errors::{log, store_problem};
 use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{App, Cx, clock};
 use nodeai_edge::http_client;
+use nodeai_engine::NodeOutcome;
 use nodeai_http::Problem;
 use nodeai_oauth::Connections;
 use nodeai_ports::SendError;
 use nodeai_runner::{
-    Body, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
+    Body, CachePort, Clock, Entropy, HttpPort, Secret, SecretError, SecretPort, TransportError,
 };
 use nodeai_store::Session;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -64,6 +67,37 @@ impl Entropy for HostEntropy {
         for chunk in bytes.chunks_mut(16) {
             let random: [u8; 16] = clock::random();
             chunk.copy_from_slice(&random[..chunk.len()]);
+        }
+    }
+}
+
+/// Results that count again, for the whole organisation. A store that stays away only costs the call.
+pub struct Kept(pub Rc<Session>);
+
+#[derive(Deserialize)]
+struct KeptResult {
+    output: Value,
+    handle: String,
+}
+
+impl CachePort for Kept {
+    async fn get(&self, key: &str) -> Option<NodeOutcome> {
+        let args = json!({"org_id": self.0.org_id(), "key": key});
+        let found: Result<Option<KeptResult>, _> = self.0.call("cache_get", &args).await;
+        let kept = found.map_err(|error| log("cache_get", &error.to_string()));
+        kept.ok().flatten().map(|kept| NodeOutcome {
+            output: kept.output,
+            handle: kept.handle,
+        })
+    }
+
+    async fn put(&self, key: &str, ttl_ms: u64, outcome: &NodeOutcome) {
+        let mut args = json!({"org_id": self.0.org_id(), "key": key, "output": outcome.output,
+            "handle": outcome.handle, "ttl_us": ttl_ms.saturating_mul(1_000)});
+        strip_nul(&mut args);
+        let kept: Result<Value, _> = self.0.call("cache_put", &args).await;
+        if let Err(error) = kept {
+            log("cache_put", &error.to_string());
         }
     }
 }

@@ -22,8 +22,44 @@ pub struct Ask {
     pub ready: Option<Plan>,
     /// Values for the input nodes.
     pub inputs: Map<String, Value>,
-    /// Events as the run goes instead of one answer at its end.
-    pub stream: bool,
+    /// How it is answered.
+    pub mode: Mode,
+}
+
+/// How a run is answered.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// By one answer at its end.
+    Sync,
+    /// By events as it goes; it ends when nobody listens any more.
+    Stream,
+    /// At once; it goes on by itself.
+    Queued(Queued),
+}
+
+/// What the queue goes by.
+#[derive(Debug, Clone, Default)]
+pub struct Queued {
+    /// From -100 to 100; higher ones begin first.
+    pub priority: i32,
+    /// Runs of the organisation with the same key share its places.
+    pub concurrency_key: Option<String>,
+    /// How many of them run at once.
+    pub concurrency_limit: Option<u32>,
+    /// When it may begin at the earliest, µs since the Unix epoch.
+    pub run_after_us: Option<i64>,
+    /// Answered by events from its log; it goes on when nobody listens.
+    pub follow: bool,
+}
+
+impl Mode {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Stream => "stream",
+            Self::Queued(_) => "queued",
+        }
+    }
 }
 
 /// A run that may begin.
@@ -46,6 +82,8 @@ pub enum Begin {
     Run(Box<Started>),
     /// This request was made before.
     Replay(Box<RunResult>),
+    /// This request was made before, and its run goes on by itself.
+    Queued(Box<Stored>),
 }
 
 #[derive(Deserialize)]
@@ -69,12 +107,16 @@ struct StoredWorkflow {
 }
 
 impl StoredWorkflow {
-    fn plan(&self, inputs: Map<String, Value>) -> Result<Plan, Problem> {
+    async fn plan<S: Scope>(
+        &self,
+        caller: &Caller<S>,
+        inputs: Map<String, Value>,
+    ) -> Result<Plan, Problem> {
         match self.archived {
             true => Err(Problem::conflict(
                 "the workflow is in the archive, where nothing runs; take it out first",
             )),
-            false => plan(&self.definition, inputs),
+            false => plan(caller, &self.definition, inputs).await,
         }
     }
 }
@@ -86,13 +128,13 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
     let answer: Answer = caller.call(ask.function, &args).await?;
     match (answer.outcome.as_str(), answer.execution) {
         ("started", _) => {}
-        ("replayed", Some(execution)) => return replay(execution),
+        ("replayed", Some(execution)) => return replay(execution, &ask.mode),
         (other, _) => return Err(refusal(other, ask.what)),
     }
     let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
         (Some(ready), _) => (None, String::new(), ready),
         (None, Some(workflow)) => {
-            let made = workflow.plan(ask.inputs);
+            let made = workflow.plan(caller, ask.inputs).await;
             let ready = or_abandon(caller, &execution_id, made).await?;
             (Some(workflow.id), workflow.name, ready)
         }
@@ -114,11 +156,18 @@ fn arguments<S: Scope>(
 ) -> Result<Value, Problem> {
     let mut execution = json!({
         "id": execution_id, "org_id": caller.org_id(), "trace_id": caller.cx.trace.trace_id,
-        "mode": if ask.stream { "stream" } else { "sync" },
+        "mode": ask.mode.name(), "span_id": caller.cx.trace.span_id,
+        "parent_span_id": caller.cx.trace.parent,
         "inputs": ask.inputs, "started_us": caller.cx.started_us,
         // Renewed every second while it runs; housekeeping fails the runs of instances that died.
         "lease_us": LEASE_US,
     });
+    if let Mode::Queued(queued) = &ask.mode {
+        execution["priority"] = json!(queued.priority);
+        execution["concurrency_key"] = json!(queued.concurrency_key);
+        execution["concurrency_limit"] = json!(queued.concurrency_limit);
+        execution["run_after_us"] = json!(queued.run_after_us);
+    }
     if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
         all.extend(target.clone());
     }
@@ -138,7 +187,10 @@ async fn or_abandon<S: Scope>(
     made
 }
 
-fn replay(execution: Stored) -> Result<Begin, Problem> {
+fn replay(execution: Stored, mode: &Mode) -> Result<Begin, Problem> {
+    if matches!(mode, Mode::Queued(_)) {
+        return Ok(Begin::Queued(Box::new(execution)));
+    }
     if execution.finished_us.is_none() {
         let id = &execution.id;
         return Err(Problem::conflict(format!(

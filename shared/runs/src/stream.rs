@@ -1,7 +1,8 @@
-//! A run as server-sent events: what the runner reports, then `run_finished` once everything is committed.
+//! A run as server-sent events: what the runner reports, then `run_finished` once everything is committed. An event's
+//! id is its place in the run's log, so that a client that was cut off can go on from there.
 
-use crate::commit::commit;
-use crate::drive::{Limit, drive};
+use crate::commit::{Ran, commit};
+use crate::drive::{STREAMED, drive};
 use crate::model::RunResult;
 use crate::start::Started;
 use bytes::Bytes;
@@ -12,7 +13,6 @@ use nodeai_app::{Caller, Scope};
 use nodeai_http::Problem;
 use nodeai_http::reply::{Response, event_stream, sse_event};
 use nodeai_runner::{Closed, Live, Sink};
-use std::cell::Cell;
 
 /// Events that may wait for the client: few, so that a slow reader slows the run and a lost one is noticed.
 const WAITING: usize = 16;
@@ -24,10 +24,14 @@ pub fn open<S: Scope>(caller: Caller<S>, started: Started) -> Response {
     let env = caller.cx.env().clone();
     env.spawn(Box::pin(async move {
         let events = Events::new(sender);
-        let finished = drive(&caller, &started, &events, Limit::Streamed).await;
-        match commit(&caller, &started, finished).await {
-            Ok(result) => events.last("run_finished", &result).await,
-            Err(problem) => events.last("error", &with_trace(problem, &caller)).await,
+        let finished = drive(&caller, &started, &events, STREAMED).await;
+        let end = finished.log.len() as u64;
+        match commit(&caller, &Ran::of(&started), finished).await {
+            Ok(result) => events.last("run_finished", Some(end), &result).await,
+            Err(problem) => {
+                let problem = with_trace(problem, &caller);
+                events.last("error", None, &problem).await;
+            }
         }
     }));
     event_stream(receiver.boxed())
@@ -40,37 +44,31 @@ fn with_trace<S: Scope>(mut problem: Problem, caller: &Caller<S>) -> Problem {
 
 /// The answer of a repeated request: only its end is known.
 pub fn replay(result: RunResult) -> Response {
-    let event = sse_event("run_finished", 0, &result);
+    let event = sse_event("run_finished", None, &result);
     event_stream(stream::once(async move { event }).boxed())
 }
 
-struct Events {
+/// The way to a client.
+pub(crate) struct Events {
     sender: Mutex<Sender<Bytes>>,
-    id: Cell<u64>,
 }
 
 impl Events {
-    fn new(sender: Sender<Bytes>) -> Self {
+    pub(crate) fn new(sender: Sender<Bytes>) -> Self {
         Self {
             sender: Mutex::new(sender),
-            id: Cell::new(0),
         }
     }
 
-    async fn event(&self, name: &str, data: &impl serde::Serialize) -> Result<(), Closed> {
+    pub(crate) async fn write(&self, bytes: Bytes) -> Result<(), Closed> {
         // One sender for all: each clone of it would have a place of its own, and nothing would ever wait.
         let mut sender = self.sender.lock().await;
-        let id = self.id.get();
-        self.id.set(id + 1);
-        sender
-            .send(sse_event(name, id, data))
-            .await
-            .map_err(|_| Closed)
+        sender.send(bytes).await.map_err(|_| Closed)
     }
 
     /// The client may have gone; the run is committed all the same.
-    async fn last(&self, name: &str, data: &impl serde::Serialize) {
-        let _ = self.event(name, data).await;
+    pub(crate) async fn last(&self, name: &str, id: Option<u64>, data: &impl serde::Serialize) {
+        let _ = self.write(sse_event(name, id, data)).await;
     }
 }
 
@@ -79,7 +77,7 @@ impl Sink for Events {
         true
     }
 
-    async fn send(&self, event: Live) -> Result<(), Closed> {
-        self.event(event.name(), &event).await
+    async fn send(&self, seq: Option<u64>, event: Live) -> Result<(), Closed> {
+        self.write(sse_event(event.name(), seq, &event)).await
     }
 }

@@ -3,6 +3,7 @@
 use crate::admission::{Admission, Credential, Outcome, Principal, Refusal};
 use crate::config::Backend;
 use crate::port::{Column, Error, Filter, Select, Ty};
+use crate::supabase::Bearer;
 use crate::{postgres, supabase};
 use bytes::Bytes;
 use nodeai_ports::{Env, PgConnection, PgParam};
@@ -16,8 +17,8 @@ const ORG_ID: Column = Column::new("org_id", Ty::Uuid);
 /// A configured store; makes sessions.
 #[derive(Clone)]
 pub struct Store {
-    backend: Rc<Backend>,
-    env: Rc<dyn Env>,
+    pub(crate) backend: Rc<Backend>,
+    pub(crate) env: Rc<dyn Env>,
 }
 
 #[derive(Serialize)]
@@ -121,10 +122,10 @@ impl Store {
             .await?;
         let admitted: Admitted = serde_json::from_value(answer).map_err(decode)?;
         let bearer = match &ask.credential {
-            Credential::Jwt { token, .. } => token.clone(),
+            Credential::Jwt { token, .. } => Bearer::Own(token.clone()),
             Credential::ApiKey { .. } => {
                 let claims = admitted.claims.as_deref().unwrap_or("{}");
-                supabase::mint(claims, jwt_secret, ask.now_s)?
+                Bearer::minted(claims, jwt_secret, ask.now_s)?
             }
         };
         let link = Link::Supabase(Rest {
@@ -160,7 +161,7 @@ impl Store {
     }
 
     /// A call with one of the project's own keys.
-    async fn project_call(
+    pub(crate) async fn project_call(
         &self,
         url: &str,
         project_key: &str,
@@ -231,7 +232,7 @@ impl Store {
     }
 }
 
-enum Link {
+pub(crate) enum Link {
     Postgres {
         url: String,
         connection: RefCell<Option<Rc<dyn PgConnection>>>,
@@ -240,32 +241,32 @@ enum Link {
 }
 
 /// How an admitted caller speaks to the project's REST interface.
-struct Rest {
-    url: String,
-    apikey: String,
-    bearer: String,
+pub(crate) struct Rest {
+    pub(crate) url: String,
+    pub(crate) apikey: String,
+    pub(crate) bearer: Bearer,
 }
 
 impl Rest {
-    fn endpoint(&self) -> supabase::Endpoint<'_> {
+    fn endpoint<'a>(&'a self, bearer: &'a str) -> supabase::Endpoint<'a> {
         supabase::Endpoint {
             base: &self.url,
             apikey: &self.apikey,
-            bearer: Some(&self.bearer),
+            bearer: Some(bearer),
         }
     }
 }
 
 /// One admitted request's way to the store. All reads are narrowed to the principal's organisation.
 pub struct Session {
-    env: Rc<dyn Env>,
-    link: Link,
+    pub(crate) env: Rc<dyn Env>,
+    pub(crate) link: Link,
     /// Who was admitted.
     pub principal: Principal,
-    claims: String,
-    role: String,
-    nonce: String,
-    statements: Cell<u32>,
+    pub(crate) claims: String,
+    pub(crate) role: String,
+    pub(crate) nonce: String,
+    pub(crate) statements: Cell<u32>,
 }
 
 impl Session {
@@ -302,7 +303,8 @@ impl Session {
                 serde_json::from_str(&text).map_err(decode)
             }
             Link::Supabase(rest) => {
-                let request = supabase::select(&rest.endpoint(), &query).map_err(decode)?;
+                let bearer = rest.bearer.token()?;
+                let request = supabase::select(&rest.endpoint(&bearer), &query).map_err(decode)?;
                 self.send(request).await
             }
         }
@@ -327,7 +329,8 @@ impl Session {
                 serde_json::from_str(&text).map_err(decode)
             }
             Link::Supabase(rest) => {
-                let request = supabase::function(&rest.endpoint(), name, Some(&args));
+                let bearer = rest.bearer.token()?;
+                let request = supabase::function(&rest.endpoint(&bearer), name, Some(&args));
                 self.send(request.map_err(decode)?).await
             }
         }
@@ -402,7 +405,7 @@ fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
 
 /// Before there is a session, a privilege error means that the role may not even ask. `nodeai_app` may; if it is
 /// refused, the connection still has another session's role, which only a transaction pooler brings about.
-fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
+pub(crate) fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
     let user = url.split("://").nth(1).unwrap_or_default();
     match postgres::from_pg(error) {
         Error::SessionLost if !user.starts_with("nodeai_app") => Error::SchemaMissing(
@@ -412,7 +415,7 @@ fn admission_error(error: nodeai_ports::PgError, url: &str) -> Error {
     }
 }
 
-fn decode(error: impl std::fmt::Display) -> Error {
+pub(crate) fn decode(error: impl std::fmt::Display) -> Error {
     Error::Other {
         code: "decode".to_owned(),
         message: error.to_string(),

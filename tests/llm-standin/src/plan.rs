@@ -57,10 +57,21 @@ impl Behaviour {
             retry_after: says("429").then_some(1),
             malformed: says("malformed"),
             drop_connection: says("drop"),
-            latency_ms: if says("slow") { 5_000 } else { 0 },
+            latency_ms: if says("slow") {
+                5_000
+            } else {
+                latency_in(model)
+            },
             ..Self::default()
         }
     }
+}
+
+/// The wait that a model's name asks for, ms: `latency-200`.
+fn latency_in(model: &str) -> u64 {
+    let after = model.split("latency-").nth(1).unwrap_or_default();
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// An answer as planned, in no provider's shape yet.

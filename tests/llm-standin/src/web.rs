@@ -15,6 +15,7 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/web/page", get(page))
         .route("/web/people", get(people))
+        .route("/web/pages", get(pages))
         .route("/web/echo", any(echo))
         .route("/web/status/{status}", any(status))
         .route("/web/redirect/{left}", any(redirect))
@@ -36,6 +37,19 @@ async fn people(Query(query): Query<Map<String, Value>>) -> Json<Value> {
         .unwrap_or("ada@example.com");
     let company = email.split('@').nth(1).unwrap_or("example.com");
     Json(json!({"email": email, "name": "Ada Lovelace", "company": company, "employees": 42}))
+}
+
+/// Seven items, three on a page; the next page is in the `Link` header and at `/next`.
+async fn pages(Query(query): Query<Map<String, Value>>) -> Response {
+    let page = query.get("page").and_then(Value::as_str).unwrap_or("1");
+    let page: u32 = page.parse().unwrap_or(1).max(1);
+    let items: Vec<u32> = (1..=7).skip(3 * (page as usize - 1)).take(3).collect();
+    let next = (page < 3).then(|| format!("/web/pages?page={}", page + 1));
+    let body = Json(json!({"items": items, "next": next, "page": page}));
+    match next {
+        Some(next) => ([("link", format!("<{next}>; rel=\"next\""))], body).into_response(),
+        None => body.into_response(),
+    }
 }
 
 async fn echo(

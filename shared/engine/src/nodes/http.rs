@@ -1,10 +1,14 @@
-//! `http`: sends a request to a web service.
+//! `http`: sends a request to a web service, and those for further pages.
+
+mod pages;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+pub use self::pages::Paged;
+use self::pages::Pages;
 use super::{Call, Effect, Outcome, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
@@ -37,6 +41,7 @@ pub(super) fn spec() -> Spec {
                 "body": {"description": "An object or list is sent as JSON, a string as text"},
                 "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
                 "fail_on_status": {"type": "boolean", "default": true},
+                "pagination": pages::schema(),
             },
         }),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
@@ -45,7 +50,10 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "status": {"type": "integer"},
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {"description": "Parsed if the answer says it is JSON, else text"},
+                "body": {"description": "Parsed if the answer says it is JSON, else text; of the last page"},
+                "items": {"type": "array", "description": "With pagination: the items of all pages"},
+                "pages": {"type": "integer", "description": "With pagination: how many"},
+                "complete": {"type": "boolean", "description": "With pagination: whether it ended before max_pages"},
             },
         }))],
         example: json!({
@@ -75,6 +83,55 @@ pub struct HttpCall {
     pub fail_on_status: bool,
     /// The connected account (id or name) whose access token goes along.
     pub connection: Option<String>,
+    /// How further pages are found, and what was on those before.
+    pages: Option<Pages>,
+    /// What of the answer is the output.
+    read: Read,
+}
+
+/// What of an answer is the node's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Read {
+    /// Status, header fields and body.
+    Whole,
+    /// The body.
+    Body,
+    /// The body, which says in its member `ok` whether it went well (Slack).
+    SaysOk,
+}
+
+/// A request of a node for a service.
+pub(super) struct Sending<'a> {
+    pub(super) method: &'a str,
+    pub(super) url: &'a str,
+    pub(super) query: &'a Map<String, Value>,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<Value>,
+    pub(super) connection: Option<&'a str>,
+    pub(super) read: Read,
+}
+
+/// The call of a node for a service.
+///
+/// # Errors
+/// When something cannot be sent.
+pub(super) fn service(sending: Sending<'_>) -> Result<Effect, NodeError> {
+    let fields = sending.headers.iter();
+    let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut headers = headers(&fields.collect())?;
+    let body = body(sending.body, &mut headers);
+    let method = http::Method::from_bytes(sending.method.as_bytes());
+    Ok(Effect::Http(Box::new(HttpCall {
+        method: method.unwrap_or_default(),
+        url: url(sending.url, sending.query)?,
+        headers,
+        body,
+        max_response_bytes: MOST_BYTES,
+        fail_on_status: true,
+        connection: sending.connection.map(str::to_owned),
+        pages: None,
+        read: sending.read,
+    })))
 }
 
 /// An answer.
@@ -100,6 +157,7 @@ struct Config {
     max_response_bytes: Option<u64>,
     fail_on_status: Option<bool>,
     auth: Option<Auth>,
+    pagination: Option<pages::Config>,
 }
 
 #[derive(Deserialize)]
@@ -127,6 +185,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
         fail_on_status: config.fail_on_status.unwrap_or(true),
         connection,
+        pages: config.pagination.map(Pages::new).transpose()?,
+        read: Read::Whole,
     })))
 }
 
@@ -223,6 +283,22 @@ impl HttpCall {
         }
     }
 
+    /// Everything on which the answer depends.
+    pub(super) fn identity(&self) -> Value {
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        json!([
+            self.method.as_str(),
+            self.url.as_str(),
+            headers.collect::<Vec<_>>(),
+            self.body,
+            self.max_response_bytes,
+            self.fail_on_status,
+            self.connection,
+            self.pages.as_ref().map(Pages::identity),
+        ])
+    }
+
     /// Turns the answer into the node's output.
     ///
     /// # Errors
@@ -241,6 +317,9 @@ impl HttpCall {
             );
             error.retry_after_ms = retry_after_ms(&reply.headers);
             return (meta, Err(error));
+        }
+        if self.read != Read::Whole {
+            return (meta, self.service_output(read_body(&reply)));
         }
         let headers: Map<String, Value> = reply
             .headers
@@ -261,7 +340,27 @@ impl HttpCall {
     }
 }
 
-fn read_body(reply: &HttpReply) -> Value {
+/// What Slack says when it may go well later.
+const MAY_PASS: [&str; 5] = [
+    "ratelimited",
+    "rate_limited",
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+];
+
+impl HttpCall {
+    fn service_output(&self, body: Value) -> Result<Outcome, NodeError> {
+        if self.read == Read::SaysOk && body["ok"] != true {
+            let said = body["error"].as_str().unwrap_or("no reason");
+            let message = format!("the service refused: {said}");
+            return Err(NodeError::new("service", message, MAY_PASS.contains(&said)));
+        }
+        Ok(Outcome::new(body))
+    }
+}
+
+pub(super) fn read_body(reply: &HttpReply) -> Value {
     let kind = reply
         .headers
         .get(http::header::CONTENT_TYPE)

@@ -1,12 +1,15 @@
-//! `llm`: asks a language model.
+//! `llm`: asks a language model. What the other nodes built on models share is here too.
 
-use nodeai_llm::{
-    ChatRequest, ChatResponse, Endpoint, Message, ReferenceError, ResponseFormat, Role, Tool, cost,
-};
+mod messages;
+mod talk;
+
+use nodeai_llm::{ChatRequest, Endpoint, Message, ReferenceError, ResponseFormat, Role, Tool};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Call, Effect, Outcome, Spec, port};
+pub use self::talk::{Next, Talk};
+use super::ai::agent::Agent;
+use super::{Call, Effect, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
 use crate::template;
@@ -47,35 +50,17 @@ pub(super) fn spec() -> Spec {
 }
 
 fn config_schema() -> Value {
-    json!({
+    let mut schema = json!({
         "type": "object",
         "additionalProperties": false,
         "required": ["model"],
         "oneOf": [{"required": ["prompt"]}, {"required": ["messages"]}],
         "properties": {
-            "model": {"type": "string", "minLength": 1, "maxLength": 256,
-                "description": "provider/model, such as openai/gpt-4o-mini, anthropic/claude-sonnet-4-5, gemini/gemini-2.5-flash or builtin/echo"},
             "prompt": {"type": "string", "description": "What to ask; either this or messages"},
-            "messages": {
-                "description": "The conversation; either this or prompt",
-                "type": "array", "minItems": 1, "maxItems": 1_000,
-                "items": {
-                    "type": "object", "additionalProperties": false, "required": ["role"],
-                    "properties": {
-                        "role": {"type": "string", "enum": ["system", "user", "assistant", "tool"]},
-                        "content": {"type": "string"},
-                        "tool_calls": {"type": "array"},
-                        "tool_call_id": {"type": "string"},
-                    },
-                },
-            },
-            "system": {"type": "string", "description": "Instructions"},
-            "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-            "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-            "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-            "stop": {"type": "array", "maxItems": 8, "items": {"type": "string"}},
-            "seed": {"type": "integer"},
-            "tools": {"type": "array", "maxItems": 128, "items": {
+            "images": {"type": "array", "maxItems": 20, "items": {"type": "string", "minLength": 1},
+                "description": "Pictures that go with the prompt: https: or data: URLs"},
+            "messages": messages::schema(),
+            "tools": {"type": "array", "maxItems": 128, "description": "Functions that the model may ask for; its wishes are in tool_calls", "items": {
                 "type": "object", "additionalProperties": false, "required": ["name"],
                 "properties": {
                     "name": {"type": "string", "minLength": 1},
@@ -93,87 +78,233 @@ fn config_schema() -> Value {
                     }},
                 ],
             },
-            "base_url": {"type": "string", "description": "Another server that speaks the provider's protocol, such as http://localhost:11434/v1"},
-            "api_key": {"type": "string", "description": "Usually {{ secrets.NAME }}; without it the provider's own secret, such as OPENAI_API_KEY"},
         },
-    })
+    });
+    add_model_settings(&mut schema);
+    schema
+}
+
+/// Adds what every node that asks a model may have: the model, how it samples, and what happens when it does not answer well.
+pub(super) fn add_model_settings(schema: &mut Value) {
+    let settings = json!({
+        "model": {"type": "string", "minLength": 1, "maxLength": 256,
+            "description": "provider/model, such as openai/gpt-4o-mini, anthropic/claude-sonnet-4-5, gemini/gemini-2.5-flash or builtin/echo"},
+        "system": {"type": "string", "description": "Instructions"},
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+        "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+        "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        "stop": {"type": "array", "maxItems": 8, "items": {"type": "string"}},
+        "seed": {"type": "integer"},
+        "repairs": {"type": "integer", "minimum": 0, "maximum": 5, "default": 1,
+            "description": "How often the model is asked again, with the fault, when its JSON is not as asked for"},
+        "fallbacks": {"type": "array", "maxItems": 8, "description": "Models to ask, one after the other, when this one fails", "items": {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": 256},
+                {"type": "object", "additionalProperties": false, "required": ["model"], "properties": {
+                    "model": {"type": "string", "minLength": 1, "maxLength": 256},
+                    "base_url": {"type": "string"},
+                    "api_key": {"type": "string"},
+                }},
+            ],
+        }},
+        "base_url": {"type": "string", "description": "Another server that speaks the provider's protocol, such as http://localhost:11434/v1"},
+        "api_key": {"type": "string", "description": "Usually {{ secrets.NAME }}; without it the provider's own secret, such as OPENAI_API_KEY"},
+    });
+    if let (Some(into), Value::Object(settings)) = (schema["properties"].as_object_mut(), settings)
+    {
+        into.extend(settings);
+    }
+}
+
+/// One model of a chain.
+#[derive(Clone, PartialEq)]
+pub struct Model {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// The node's own API key; without it `endpoint.key_secret` names the one to use.
+    pub api_key: Option<String>,
+}
+
+/// What becomes of a model's last answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shape {
+    /// Text, JSON and tool calls as they are.
+    Chat,
+    /// The categories of a text.
+    Classify,
+    /// The fields of a text.
+    Extract,
 }
 
 /// A model to ask.
 #[derive(Clone, PartialEq)]
 pub struct LlmCall {
-    /// Where it is.
-    pub endpoint: Endpoint,
+    /// The models, in the order in which they are asked.
+    pub(super) models: Vec<Model>,
     /// What to ask.
     pub chat: ChatRequest,
-    /// The node's own API key; without it `endpoint.key_secret` names the one to use.
-    pub api_key: Option<String>,
+    /// How often it is asked again.
+    pub(super) repairs: u32,
+    pub(super) shape: Shape,
+    /// The tools that are called here, and their bounds.
+    pub(super) agent: Option<Agent>,
 }
 
 impl std::fmt::Debug for LlmCall {
-    /// Without the key.
+    /// Without the keys.
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (endpoint, chat) = (&self.endpoint, &self.chat);
+        let models: Vec<&Endpoint> = self.models.iter().map(|model| &model.endpoint).collect();
         out.debug_struct("LlmCall")
-            .field("endpoint", endpoint)
-            .field("chat", chat)
+            .field("models", &models)
+            .field("chat", &self.chat)
             .finish()
     }
 }
 
+/// The settings of [`add_model_settings`].
 #[derive(Deserialize)]
-struct Config {
+pub(super) struct Settings {
     model: String,
-    prompt: Option<String>,
-    messages: Option<Vec<Message>>,
-    system: Option<String>,
+    pub(super) system: Option<String>,
     temperature: Option<f64>,
     top_p: Option<f64>,
     max_tokens: Option<u32>,
     #[serde(default)]
     stop: Vec<String>,
     seed: Option<i64>,
+    repairs: Option<u32>,
     #[serde(default)]
-    tools: Vec<Tool>,
-    response_format: Option<Value>,
+    fallbacks: Vec<Fallback>,
     base_url: Option<String>,
     api_key: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Fallback {
+    Name(String),
+    Whole {
+        model: String,
+        base_url: Option<String>,
+        api_key: Option<String>,
+    },
+}
+
+impl Settings {
+    /// A call of these models with these messages.
+    pub(super) fn call(
+        self,
+        messages: Vec<Message>,
+        format: Option<ResponseFormat>,
+        shape: Shape,
+    ) -> Result<LlmCall, NodeError> {
+        let model = |field: &str, name: &str, base_url: Option<&str>, key: Option<String>| {
+            let endpoint = Endpoint::resolve(name, base_url);
+            let endpoint =
+                endpoint.map_err(|error| NodeError::config(format!("/{field}: {error}")))?;
+            let api_key = key.filter(|key| !key.is_empty());
+            Ok::<Model, NodeError>(Model { endpoint, api_key })
+        };
+        let mut models = vec![model(
+            "model",
+            &self.model,
+            self.base_url.as_deref(),
+            self.api_key,
+        )?];
+        for (at, fallback) in self.fallbacks.into_iter().enumerate() {
+            let field = format!("fallbacks/{at}");
+            models.push(match fallback {
+                Fallback::Name(name) => model(&field, &name, None, None)?,
+                Fallback::Whole {
+                    model: name,
+                    base_url,
+                    api_key,
+                } => model(&field, &name, base_url.as_deref(), api_key)?,
+            });
+        }
+        Ok(LlmCall {
+            models,
+            chat: ChatRequest {
+                messages,
+                system: self.system,
+                temperature: self.temperature,
+                top_p: self.top_p,
+                max_tokens: self.max_tokens,
+                stop: self.stop,
+                seed: self.seed,
+                tools: Vec::new(),
+                response_format: format,
+            },
+            repairs: self.repairs.unwrap_or(1),
+            shape,
+            agent: None,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Config {
+    #[serde(flatten)]
+    pub(super) settings: Settings,
+    prompt: Option<String>,
+    #[serde(default)]
+    images: Vec<String>,
+    messages: Option<Vec<Value>>,
+    #[serde(default)]
+    tools: Vec<Tool>,
+    response_format: Option<Value>,
+}
+
+impl Config {
+    /// The conversation and the call of it.
+    pub(super) fn into_call(self) -> Result<LlmCall, NodeError> {
+        let messages = match (self.prompt, self.messages) {
+            (Some(prompt), None) => {
+                let mut message = Message::new(Role::User, prompt);
+                let images = self.images.into_iter().map(|url| json!({"url": url}));
+                message.images = images
+                    .enumerate()
+                    .map(|(at, image)| messages::image(&image, &format!("images/{at}")))
+                    .collect::<Result<_, _>>()?;
+                vec![message]
+            }
+            (None, Some(messages)) => messages::read(messages)?,
+            _ => {
+                return Err(NodeError::config(
+                    "give either prompt or messages".to_owned(),
+                ));
+            }
+        };
+        let format = self.response_format.map(response_format).transpose()?;
+        let mut call = self.settings.call(messages, format, Shape::Chat)?;
+        call.chat.tools = self.tools;
+        Ok(call)
+    }
+}
+
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: Config = call.config()?;
-    let endpoint = Endpoint::resolve(&config.model, config.base_url.as_deref())
-        .map_err(|error| NodeError::config(format!("/model: {error}")))?;
-    let messages = match (config.prompt, config.messages) {
-        (Some(prompt), None) => vec![Message::new(Role::User, prompt)],
-        (None, Some(messages)) => messages,
-        _ => {
-            return Err(NodeError::config(
-                "give either prompt or messages".to_owned(),
-            ));
-        }
-    };
-    let chat = ChatRequest {
-        messages,
-        system: config.system,
-        temperature: config.temperature,
-        top_p: config.top_p,
-        max_tokens: config.max_tokens,
-        stop: config.stop,
-        seed: config.seed,
-        tools: config.tools,
-        response_format: config.response_format.map(response_format).transpose()?,
-    };
-    let api_key = config.api_key.filter(|key| !key.is_empty());
-    Ok(Effect::Llm(Box::new(LlmCall {
-        endpoint,
-        chat,
-        api_key,
-    })))
+    Ok(Effect::Llm(Box::new(config.into_call()?)))
 }
 
 /// A model that is written out must resolve.
 pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
+    check_model(data, at, faults);
+    let fallbacks = data.get("fallbacks").and_then(Value::as_array);
+    for (i, fallback) in fallbacks.into_iter().flatten().enumerate() {
+        let at = format!("{at}/fallbacks/{i}");
+        match fallback {
+            Value::String(name) => {
+                let alone = Map::from_iter([("model".to_owned(), Value::from(name.as_str()))]);
+                check_model(&alone, &at, faults);
+            }
+            Value::Object(whole) => check_model(whole, &at, faults),
+            _ => {}
+        }
+    }
+}
+
+fn check_model(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
     let written = |name: &str| {
         data.get(name)
             .and_then(Value::as_str)
@@ -208,78 +339,58 @@ fn response_format(config: Value) -> Result<ResponseFormat, NodeError> {
 impl LlmCall {
     /// What is known of the call before its answer.
     pub fn meta(&self) -> CallMeta {
+        let first = &self.models[0].endpoint;
         CallMeta {
-            provider: Some(self.endpoint.name.clone()),
-            request_model: Some(self.endpoint.model.clone()),
+            provider: Some(first.name.clone()),
+            request_model: Some(first.model.clone()),
             ..CallMeta::default()
         }
     }
 
-    /// Turns the answer into the node's output.
-    ///
-    /// # Errors
-    /// When JSON was asked for and the text is none; a retry may get some.
-    pub fn finish(&self, answer: ChatResponse) -> (CallMeta, Result<Outcome, NodeError>) {
-        let usage = answer.usage.unwrap_or_default();
-        let cost_pusd = answer
-            .usage
-            .and_then(|usage| cost(&self.endpoint.reference(), &usage));
-        let meta = CallMeta {
-            response_model: Some(answer.model.clone()).filter(|model| !model.is_empty()),
-            response_id: answer.id.clone(),
-            finish_reason: Some(answer.finish_reason.as_str().to_owned()),
-            usage: answer.usage,
-            cost_pusd,
-            ..self.meta()
-        };
-        let model = meta
-            .response_model
-            .clone()
-            .unwrap_or_else(|| self.endpoint.model.clone());
-        let mut output = json!({
-            "text": answer.text,
-            "model": model,
-            "provider": self.endpoint.name,
-            "finish_reason": answer.finish_reason,
-            "usage": {
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "cached_tokens": usage.cached_tokens,
-                "cost_usd_micros": cost_pusd.map(to_micros),
-            },
+    /// Everything on which the answer depends.
+    pub(super) fn identity(&self) -> Value {
+        let models = self.models.iter().map(|model| {
+            let endpoint = &model.endpoint;
+            json!([endpoint.reference(), endpoint.base_url, model.api_key])
         });
-        if !answer.tool_calls.is_empty() {
-            output["tool_calls"] = json!(answer.tool_calls);
-        }
-        let wants_json = !matches!(self.chat.response_format, None | Some(ResponseFormat::Text));
-        if wants_json && answer.tool_calls.is_empty() {
-            match serde_json::from_str::<Value>(without_fence(&answer.text)) {
-                Ok(json) => output["json"] = json,
-                Err(_) => {
-                    let message = "the model was asked for JSON and answered something else";
-                    return (
-                        meta,
-                        Err(NodeError::new("malformed_response", message, true)),
-                    );
-                }
+        let shape = format!("{:?}", self.shape);
+        let agent = self.agent.as_ref().map(Agent::identity);
+        json!([
+            models.collect::<Vec<_>>(),
+            self.chat,
+            self.repairs,
+            shape,
+            agent
+        ])
+    }
+
+    /// What is sent, for the log. Pictures within URLs are left out.
+    pub(super) fn shown(&self) -> Value {
+        let mut shown = json!({"model": self.models[0].endpoint.reference()});
+        let mut chat = self.chat.clone();
+        for image in chat
+            .messages
+            .iter_mut()
+            .flat_map(|message| &mut message.images)
+        {
+            if let Some((kind, data)) = image
+                .url
+                .split_once(',')
+                .filter(|(kind, _)| kind.starts_with("data:"))
+            {
+                image.url = format!("{kind},… ({} bytes)", data.len());
             }
         }
-        (meta, Ok(Outcome::new(output)))
+        if let (Some(into), Ok(Value::Object(chat))) =
+            (shown.as_object_mut(), serde_json::to_value(&chat))
+        {
+            into.extend(chat);
+        }
+        shown
     }
 }
 
 /// Pico-USD to whole micro-USD, rounded half up.
 pub(crate) fn to_micros(pusd: i64) -> i64 {
     pusd.saturating_add(500_000).div_euclid(1_000_000)
-}
-
-/// Models like to put JSON into a Markdown fence.
-fn without_fence(text: &str) -> &str {
-    let text = text.trim();
-    let inner = text
-        .strip_prefix("```json")
-        .or_else(|| text.strip_prefix("```"));
-    inner
-        .and_then(|inner| inner.strip_suffix("```"))
-        .map_or(text, str::trim)
 }

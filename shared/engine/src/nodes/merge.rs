@@ -20,8 +20,9 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "mode": {"type": "string", "enum": ["object", "array", "first"], "default": "object", "x-nodeai": "literal",
                     "description": "object: values by node id; array: values in the order of the edges; first: the first of them"},
-                "join": {"type": "string", "enum": ["all", "any"], "default": "all", "x-nodeai": "literal",
-                    "description": "all: wait until every branch has come or been skipped; any: run as soon as one has come"},
+                "join": {"default": "all", "x-nodeai": "literal",
+                    "anyOf": [{"type": "string", "enum": ["all", "any"]}, {"type": "integer", "minimum": 1, "maximum": 1_000}],
+                    "description": "all: wait until every branch has come or been skipped; any: run as soon as one has come; a number: as soon as so many have come. Values that come later are left out"},
             },
         }),
         inputs: vec![port(
@@ -59,14 +60,9 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
             let pairs = call
                 .incoming
                 .iter()
-                .map(|i| (i.source.clone(), i.value.clone()));
+                .map(|i| (i.source.to_owned(), i.value.clone()));
             Value::Object(pairs.collect::<Map<_, _>>())
         }
     };
     Ok(Effect::Done(Outcome::new(output)))
-}
-
-/// Whether the node runs as soon as one branch has come.
-pub(crate) fn joins_any(data: &Map<String, Value>) -> bool {
-    data.get("join").and_then(Value::as_str) == Some("any")
 }

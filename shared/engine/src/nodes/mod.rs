@@ -1,31 +1,44 @@
 //! The node kinds: one file each, with its catalogue entry and its decision. A decision says
 //! what to do (a value, a branch, a model call, a request); others do it.
 
+mod ai;
 mod condition;
+mod connect;
+mod data;
+mod flow;
+mod for_each;
 mod http;
 mod input;
 mod llm;
 mod merge;
+mod note;
 mod output;
+mod respond;
+mod stop;
+mod switch;
 mod template;
 mod transform;
+mod wait;
+mod while_loop;
+mod workflow;
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use minijinja::Value as Jinja;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use self::http::{HttpCall, HttpReply};
+pub use self::flow::WorkflowRef;
+pub(crate) use self::flow::{Flow, Join, LOOP_NAMES, OnItemError, own_handles};
+pub use self::http::{HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
-pub use self::llm::LlmCall;
 pub(crate) use self::llm::to_micros;
-pub(crate) use self::merge::joins_any;
+pub use self::llm::{LlmCall, Model, Next, Talk};
+pub use self::wait::WaitCall;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::NodeError;
+use crate::log::{NodeError, Shortcut};
+use crate::scope::Scope;
 use crate::template::{TemplateError, Templates};
 
 /// A node type as the catalogue shows it.
@@ -38,7 +51,7 @@ pub struct Spec {
     pub title: String,
     /// What it does.
     pub description: String,
-    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`.
+    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`, `services`.
     pub category: String,
     /// JSON Schema of `data`.
     pub config_schema: Value,
@@ -92,66 +105,95 @@ impl Outcome {
 pub enum Effect {
     /// Nothing: the value is here.
     Done(Outcome),
+    /// Nothing: something stands for the node's work.
+    Passed(Outcome, Shortcut),
+    /// Run the node's body once for each of these.
+    Enter(Vec<Value>),
+    /// Wait.
+    Wait(Box<WaitCall>),
     /// Ask a model.
     Llm(Box<LlmCall>),
     /// Send a request.
     Http(Box<HttpCall>),
 }
 
-/// What templates see, apart from node outputs.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// `inputs`.
-    pub inputs: Jinja,
-    /// `vars`.
-    pub vars: Jinja,
-    /// `run`: `id`, `trace_id`, `started_at`.
-    pub run: Jinja,
-    /// `nodes`: by id, `{output}`. `output` is none for a node that was not taken.
-    pub nodes: BTreeMap<String, Jinja>,
-    /// `secrets` that this node refers to, resolved.
-    pub secrets: BTreeMap<String, String>,
-}
+impl Effect {
+    /// `done`, `enter`, `wait`, `llm` or `http`.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Done(_) | Self::Passed(..) => "done",
+            Self::Enter(_) => "enter",
+            Self::Wait(_) => "wait",
+            Self::Llm(_) => "llm",
+            Self::Http(_) => "http",
+        }
+    }
 
-impl Scope {
-    fn to_value(&self) -> Jinja {
-        Jinja::from_pairs([
-            ("inputs", self.inputs.clone()),
-            ("vars", self.vars.clone()),
-            ("run", self.run.clone()),
-            (
-                "nodes",
-                Jinja::from_pairs(self.nodes.iter().map(|(id, v)| (id.clone(), v.clone()))),
-            ),
-            (
-                "secrets",
-                Jinja::from_pairs(
-                    self.secrets
-                        .iter()
-                        .map(|(n, v)| (n.clone(), Jinja::from(v.clone()))),
-                ),
-            ),
-        ])
+    /// What a call sends, for the log; none for what needs no call. Secrets are still in it.
+    pub(crate) fn shown(&self) -> Option<Value> {
+        match self {
+            Self::Llm(call) => Some(call.shown()),
+            Self::Http(call) => Some(json!({
+                "method": call.method.as_str(),
+                "url": call.meta().url,
+                "body": String::from_utf8_lossy(&call.body),
+            })),
+            _ => None,
+        }
+    }
+
+    /// Everything on which the result of a call depends, for the key of its cache; none for what needs no call.
+    pub(crate) fn identity(&self) -> Option<Value> {
+        match self {
+            Self::Llm(call) => Some(json!(["llm", call.identity()])),
+            Self::Http(call) => Some(json!(["http", call.identity()])),
+            _ => None,
+        }
     }
 }
 
 /// A value that came in over an edge.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Incoming {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Incoming<'a> {
     /// The node it comes from.
-    pub source: String,
+    pub(crate) source: &'a str,
     /// Its output.
-    pub value: Value,
+    pub(crate) value: &'a Value,
+}
+
+/// Where a loop stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round<'a> {
+    /// How many iterations there were.
+    pub(crate) index: u32,
+    /// The result of the last one.
+    pub(crate) previous: &'a Value,
+}
+
+impl Round<'_> {
+    /// Before the first iteration.
+    pub(crate) const FIRST: Round<'static> = Round {
+        index: 0,
+        previous: &Value::Null,
+    };
+
+    /// The output of a loop that ends here.
+    pub(crate) fn output(&self) -> Value {
+        json!({"result": self.previous, "iterations": self.index})
+    }
 }
 
 /// Everything a decision may look at.
 pub(crate) struct Call<'a> {
     pub(crate) data: &'a Map<String, Value>,
     pub(crate) templates: &'a Templates,
-    pub(crate) scope: &'a Jinja,
+    pub(crate) scope: &'a Scope<'a>,
     pub(crate) inputs: &'a Value,
-    pub(crate) incoming: &'a [Incoming],
+    pub(crate) incoming: &'a [Incoming<'a>],
     pub(crate) schema: &'a Value,
+    pub(crate) round: Round<'a>,
+    /// The configs of the input nodes of the workflow that a `workflow` node calls.
+    pub(crate) callee: Option<Vec<&'a Map<String, Value>>>,
 }
 
 /// One node kind.
@@ -162,57 +204,64 @@ pub(crate) struct Kind {
     pub(crate) check: fn(&Map<String, Value>, &str, &mut Faults),
 }
 
-fn nothing_more(_: &Map<String, Value>, _: &str, _: &mut Faults) {}
+impl Kind {
+    fn new(spec: Spec, decide: fn(&Call<'_>) -> Result<Effect, NodeError>) -> Self {
+        Self {
+            spec,
+            decide,
+            check: |_, _, _| {},
+        }
+    }
+
+    /// With a check of what the schema cannot say.
+    fn checked(self, check: fn(&Map<String, Value>, &str, &mut Faults)) -> Self {
+        Self { check, ..self }
+    }
+}
 
 /// All kinds, by the order in which a palette shows them.
 pub(crate) fn kinds() -> &'static [Kind] {
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     KINDS.get_or_init(|| {
         let mut kinds = vec![
-            Kind {
-                spec: input::spec(),
-                decide: input::decide,
-                check: input::check_defaults,
-            },
-            Kind {
-                spec: llm::spec(),
-                decide: llm::decide,
-                check: llm::check,
-            },
-            Kind {
-                spec: http::spec(),
-                decide: http::decide,
-                check: http::check,
-            },
-            Kind {
-                spec: template::spec(),
-                decide: template::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: transform::spec(),
-                decide: transform::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: condition::spec(),
-                decide: condition::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: merge::spec(),
-                decide: merge::decide,
-                check: nothing_more,
-            },
-            Kind {
-                spec: output::spec(),
-                decide: output::decide,
-                check: nothing_more,
-            },
+            Kind::new(input::spec(), input::decide).checked(input::check_defaults),
+            Kind::new(llm::spec(), llm::decide).checked(llm::check),
+            Kind::new(ai::agent::spec(), ai::agent::decide).checked(ai::agent::check),
+            Kind::new(ai::classify::spec(), ai::classify::decide).checked(llm::check),
+            Kind::new(ai::extract::spec(), ai::extract::decide).checked(llm::check),
+            Kind::new(ai::summary::spec(), ai::summary::decide).checked(llm::check),
+            Kind::new(http::spec(), http::decide).checked(http::check),
+            Kind::new(template::spec(), template::decide),
+            Kind::new(transform::spec(), transform::decide),
+            Kind::new(condition::spec(), condition::decide),
+            Kind::new(switch::spec(), switch::decide).checked(switch::check),
+            Kind::new(for_each::spec(), for_each::decide),
+            Kind::new(while_loop::spec(), while_loop::decide),
+            Kind::new(workflow::spec(), workflow::decide),
+            Kind::new(wait::spec(), wait::decide).checked(wait::check),
+            Kind::new(merge::spec(), merge::decide),
         ];
+        kinds.extend(data::kinds());
+        kinds.extend(connect::kinds());
+        kinds.extend([
+            Kind::new(respond::spec(), respond::decide).checked(respond::check),
+            Kind::new(stop::spec(), stop::decide),
+            Kind::new(note::spec(), note::decide),
+            Kind::new(output::spec(), output::decide),
+        ]);
         kinds.iter_mut().for_each(|kind| add_common(&mut kind.spec));
         kinds
     })
+}
+
+/// Whether a node's value is what the run gives back.
+pub(crate) fn gives_back(kind: &str) -> bool {
+    matches!(kind, "output" | "respond")
+}
+
+/// Whether a node is a remark: it has no edges and never runs.
+pub(crate) fn is_remark(kind: &str) -> bool {
+    kind == "note"
 }
 
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
@@ -233,23 +282,8 @@ fn add_common(spec: &mut Spec) {
         "label": {"type": "string", "description": "What a front end shows"},
         "description": {"type": "string", "description": "A note for people"},
     });
-    let acting = json!({
-        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 3_600_000, "default": crate::settings::DEFAULT_TIMEOUT_MS,
-            "description": "Most time for one attempt"},
-        "retry": {
-            "type": "object", "additionalProperties": false,
-            "description": "When an attempt fails for a reason that may pass",
-            "properties": {
-                "max_attempts": {"type": "integer", "minimum": 1, "maximum": 20, "default": 1},
-                "backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 500},
-                "max_backoff_ms": {"type": "integer", "minimum": 0, "maximum": 3_600_000, "default": 30_000},
-                "jitter": {"type": "boolean", "default": true, "description": "Draw the wait between 0 and the backoff"},
-            },
-        },
-        "on_error": {"type": "string", "enum": ["fail", "continue", "error_edge"], "default": "fail",
-            "description": "After the last attempt: fail the run, go on with {error}, or take the edges from the handle `error`"},
-    });
-    let acts = spec.kind != "input" && spec.kind != "output";
+    let acting = crate::settings::schemas();
+    let acts = spec.kind != "input" && !gives_back(&spec.kind) && !is_remark(&spec.kind);
     for (name, schema) in [common, acting]
         .iter()
         .take(if acts { 2 } else { 1 })
@@ -270,7 +304,16 @@ fn add_common(spec: &mut Spec) {
 }
 
 /// Names in `data` that are settings, not config: never rendered.
-pub(crate) const COMMON: [&str; 5] = ["label", "description", "timeout_ms", "retry", "on_error"];
+pub(crate) const COMMON: [&str; 8] = [
+    "label",
+    "description",
+    "timeout_ms",
+    "retry",
+    "on_error",
+    "cache",
+    "pinned",
+    "skip_if",
+];
 
 /// How the strings of a config field are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,6 +326,14 @@ pub(crate) enum Role {
     Literal,
 }
 
+/// Names that a field's strings may use beside the common ones, by the keyword `x-nodeai-names`. Such a field is not
+/// rendered with the config: the node does it, once per item.
+pub(crate) fn names(schema: &Value) -> Vec<&str> {
+    let names = schema.get("x-nodeai-names").and_then(Value::as_array);
+    let names = names.into_iter().flatten();
+    names.filter_map(Value::as_str).collect()
+}
+
 /// The role that a field's schema gives it by the keyword `x-nodeai`.
 pub(crate) fn role(schema: &Value) -> Role {
     match schema.get("x-nodeai").and_then(Value::as_str) {
@@ -293,6 +344,22 @@ pub(crate) fn role(schema: &Value) -> Role {
 }
 
 impl Call<'_> {
+    /// The value of a field of this name, or else the one value that came in.
+    pub(crate) fn value_or_incoming(
+        &self,
+        field: &str,
+        given: Option<Value>,
+    ) -> Result<Value, NodeError> {
+        match (given, self.incoming) {
+            (Some(value), _) => Ok(value),
+            (None, [only]) => Ok(only.value.clone()),
+            (None, several) => Err(NodeError::config(format!(
+                "/{field}: {} values come in; say which one is meant",
+                several.len()
+            ))),
+        }
+    }
+
     /// Renders the config by its schema and reads it as `T`.
     pub(crate) fn config<T: DeserializeOwned>(&self) -> Result<T, NodeError> {
         let rendered = self.rendered()?;
@@ -331,7 +398,7 @@ impl Call<'_> {
     /// Renders every string below `value`. Where the schema wants a string it gets text,
     /// elsewhere one expression keeps its type.
     fn render(&self, value: &Value, schema: &Value) -> Result<Value, TemplateError> {
-        if role(schema) != Role::Template {
+        if role(schema) != Role::Template || schema.get("x-nodeai-names").is_some() {
             return Ok(value.clone());
         }
         Ok(match value {
@@ -358,7 +425,7 @@ impl Call<'_> {
     }
 }
 
-/// Decides what a node does.
+/// Decides what a node does that is in no loop and calls no workflow.
 ///
 /// # Errors
 /// When its config cannot be rendered in this scope.
@@ -366,19 +433,19 @@ pub(crate) fn decide(
     kind: &Kind,
     data: &Map<String, Value>,
     templates: &Templates,
-    scope: &Scope,
+    scope: &Scope<'_>,
     inputs: &Value,
-    incoming: &[Incoming],
+    incoming: &[Incoming<'_>],
 ) -> Result<Effect, NodeError> {
-    let scope = scope.to_value();
-    let schema = &kind.spec.config_schema;
     (kind.decide)(&Call {
         data,
         templates,
-        scope: &scope,
+        scope,
         inputs,
         incoming,
-        schema,
+        schema: &kind.spec.config_schema,
+        round: Round::FIRST,
+        callee: None,
     })
 }
 

@@ -1,28 +1,143 @@
 //! One turn of the state machine: a fact is recorded and everything that follows from it is
 //! worked out.
 
-use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 
-use super::{Command, Illegal, LinkState, NodeState, Outcome, Run, Step};
+use serde_json::{Value, json};
+
+use super::backoff::wait_ms;
+use super::frame::{Frame, LinkState, NodeState, Place, ROOT};
+use super::{Command, Due, Illegal, Run, Step};
 use crate::graph::DEFAULT_HANDLE;
 use crate::log::{
-    AttemptResult, CancelReason, Event, LOST, NodeError, RunError, RunStarted, Status, What,
+    AttemptResult, Event, LOST, NodeError, RunError, RunStarted, Status, Wait, WaitKind, What,
 };
+use crate::nodes::Join;
+use crate::plan::Ready;
+use crate::scope::Seen;
 use crate::settings::OnError;
 
 /// Attempts that crashes may cost a node on top of its own.
 const MOST_LOST: u32 = 3;
-/// Longest wait that a provider may ask for, in ms.
-const LONGEST_RETRY_AFTER_MS: u64 = 60_000;
+/// The handle of a node that handed on what came in: every edge but the error's is taken.
+pub(crate) const EVERY_HANDLE: &str = "*";
+
+/// What follows from a node's end for the frame that it is in. Done one after the other, so
+/// that deep nesting needs no deep stack.
+pub(super) enum Todo {
+    /// All nodes of the frame have ended.
+    Close(u64),
+    /// A node failed for good; the second is where it began.
+    Fail(Place, Failure),
+}
+
+/// A failure on its way up.
+#[derive(Clone)]
+pub(super) struct Failure {
+    pub(super) error: NodeError,
+    pub(super) attempts: u32,
+    /// The node that failed first.
+    pub(super) origin: String,
+}
 
 /// One fact being worked out.
 pub(super) struct Turn<'a> {
     pub(super) run: &'a mut Run,
     pub(super) at_us: i64,
     pub(super) step: Step,
+    pub(super) todo: VecDeque<Todo>,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    pub(super) fn new(run: &'a mut Run, at_us: i64) -> Self {
+        Self {
+            run,
+            at_us,
+            step: Step::default(),
+            todo: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, fact: What) -> Result<(), Illegal> {
+        match fact {
+            What::RunStarted(started) => self.start(*started)?,
+            What::AttemptStarted {
+                ref node, attempt, ..
+            } => {
+                let place = self.expect(node, "attempt_started", |state| {
+                    *state == NodeState::Starting { attempt }
+                })?;
+                self.set(place, NodeState::Running { attempt });
+                self.record(fact);
+            }
+            What::AttemptFinished {
+                ref node,
+                attempt,
+                ref result,
+                ..
+            } => {
+                let place = self.expect(node, "attempt_finished", |state| {
+                    *state == NodeState::Running { attempt }
+                })?;
+                let result = result.clone();
+                self.record(fact);
+                self.run.active -= 1;
+                self.finish_attempt(place, attempt, result);
+            }
+            What::RetryDue { ref node } => {
+                let place = self.expect(node, "retry_due", |state| {
+                    matches!(state, NodeState::Waiting { .. })
+                })?;
+                self.record(fact);
+                if let NodeState::Waiting { attempt, .. } = *self.run.state(place) {
+                    self.make_ready(place, attempt);
+                }
+            }
+            What::WaitDue { ref node } => {
+                let place = self.due(node)?;
+                self.record(fact);
+                self.end_wait(place);
+            }
+            What::NodeResumed {
+                ref node,
+                ref output,
+                ref handle,
+            } => {
+                let place = self.expect(node, "node_resumed", |state| match state {
+                    NodeState::Suspended { wait } => may_resume(wait, handle),
+                    _ => false,
+                })?;
+                let (output, handle) = (output.clone(), handle.clone());
+                // Its timer, if it has one.
+                let node = node.clone();
+                self.step.commands.push(Command::Drop { node });
+                self.record(fact);
+                self.finish_with(place, output, handle);
+            }
+            What::RunCancelRequested { reason } => {
+                self.record(fact);
+                self.cancel(reason);
+            }
+            _ => return Err(Illegal::NotAFact),
+        }
+        Ok(())
+    }
+
+    /// Works out what follows, then fills the free slots.
+    pub(super) fn settle(&mut self) {
+        while let Some(todo) = self.todo.pop_front() {
+            if self.run.outcome.is_some() {
+                return;
+            }
+            match todo {
+                Todo::Fail(place, _) if !self.run.frames.contains_key(&place.frame) => {}
+                Todo::Close(frame) => self.close(frame),
+                Todo::Fail(place, failure) => self.fail_node(place, failure),
+            }
+        }
+        self.pump();
+    }
+
     pub(super) fn record(&mut self, what: What) {
         self.step.events.push(Event {
             seq: self.run.seq,
@@ -32,21 +147,17 @@ impl Turn<'_> {
         self.run.seq += 1;
     }
 
-    fn id(&self, at: usize) -> String {
-        self.run.plan.graph.ids[at].clone()
-    }
-
-    pub(super) fn expect(
+    fn expect(
         &self,
         node: &str,
         what: &'static str,
         fits: impl Fn(&NodeState) -> bool,
-    ) -> Result<usize, Illegal> {
-        let at = self.run.plan.graph.by_id.get(node).copied();
-        let at = at.ok_or_else(|| Illegal::UnknownNode(node.to_owned()))?;
-        let state = &self.run.nodes[at];
+    ) -> Result<Place, Illegal> {
+        let place = self.run.place(node);
+        let place = place.ok_or_else(|| Illegal::UnknownNode(node.to_owned()))?;
+        let state = self.run.state(place);
         if fits(state) {
-            Ok(at)
+            Ok(place)
         } else {
             Err(Illegal::NotNow {
                 node: node.to_owned(),
@@ -56,165 +167,283 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn start(&mut self, started: RunStarted) -> Result<(), Illegal> {
+    /// The node whose wait, or whose loop's time, is over.
+    fn due(&self, node: &str) -> Result<Place, Illegal> {
+        let place = self.run.place(node);
+        let limited = place.is_some_and(|place| {
+            let looping = self.run.frame(place).loops.get(&place.node);
+            looping.is_some_and(|looping| looping.until_us.is_some())
+        });
+        self.expect(node, "wait_due", |state| match state {
+            NodeState::Suspended { wait } => wait.until_us.is_some(),
+            state => limited && state.at_work(),
+        })
+    }
+
+    fn start(&mut self, started: RunStarted) -> Result<(), Illegal> {
         if self.run.started.is_some() {
             return Err(Illegal::AlreadyStarted);
         }
         if started.definition_hash != self.run.plan.hash() {
             return Err(Illegal::OtherDocument);
         }
+        self.run.about = Seen::new(crate::decide::about(&started, self.at_us));
+        let inputs = started.inputs.clone();
         self.run.started = Some(started.clone());
-        self.run.started_us = self.at_us;
         self.record(What::RunStarted(Box::new(started)));
         let plan = self.run.plan.clone();
-        for at in (0..plan.graph.len()).filter(|&at| plan.graph.incoming[at].is_empty()) {
-            self.schedule(at);
-        }
-        self.pump();
+        self.open(Frame::new(ROOT as usize, &plan.bodies[0], inputs));
         Ok(())
     }
 
-    fn schedule(&mut self, at: usize) {
-        self.run.nodes[at] = NodeState::Ready { attempt: 1 };
-        self.run.ready.insert(at);
-        let node = self.id(at);
+    /// Adds a frame and schedules what nothing comes before.
+    pub(super) fn open(&mut self, frame: Frame) -> u64 {
+        let (id, body) = (self.run.next_frame, frame.body);
+        self.run.next_frame += 1;
+        self.run.frames.insert(id, frame);
+        let plan = self.run.plan.clone();
+        for &node in &plan.bodies[body].first {
+            self.schedule(Place { frame: id, node });
+        }
+        id
+    }
+
+    pub(super) fn frame_mut(&mut self, place: Place) -> &mut Frame {
+        // Places come from the run itself, and a frame that goes takes its places along.
+        self.run
+            .frames
+            .get_mut(&place.frame)
+            .expect("a frame of this run")
+    }
+
+    pub(super) fn set(&mut self, place: Place, state: NodeState) {
+        self.frame_mut(place).nodes[place.node] = state;
+    }
+
+    pub(super) fn make_ready(&mut self, place: Place, attempt: u32) {
+        self.set(place, NodeState::Ready { attempt });
+        self.run.ready.insert(place);
+    }
+
+    fn schedule(&mut self, place: Place) {
+        self.run.steps += 1;
+        self.make_ready(place, 1);
+        let node = self.run.way(place);
         self.record(What::NodeScheduled { node });
     }
 
-    /// Fills the free slots, first come by position in the document.
-    pub(super) fn pump(&mut self) {
-        let most = self
+    /// Fills the free slots: the oldest frame first, then by position in the document.
+    fn pump(&mut self) {
+        let Some(started) = self
             .run
             .started
             .as_ref()
-            .map_or(1, |started| started.max_concurrency.max(1));
-        while self.run.outcome.is_none() && self.run.active < most {
-            let Some(at) = self.run.ready.pop_first() else {
+            .filter(|_| self.run.outcome.is_none())
+        else {
+            return;
+        };
+        let asked = self.run.plan.max_concurrency.unwrap_or(u32::MAX);
+        let most = started.max_concurrency.min(asked).max(1);
+        if self.run.steps > started.max_steps {
+            let message = format!("more than {} nodes were to run", started.max_steps);
+            return self.end(
+                Status::Failed,
+                Some(RunError {
+                    node_id: None,
+                    path: None,
+                    kind: "too_many_steps".to_owned(),
+                    message,
+                }),
+            );
+        }
+        while self.run.active < most {
+            let Some(place) = self.run.ready.pop_first() else {
                 break;
             };
-            if let NodeState::Ready { attempt } = self.run.nodes[at] {
-                self.run.nodes[at] = NodeState::Starting { attempt };
+            if let NodeState::Ready { attempt } = *self.run.state(place) {
+                self.set(place, NodeState::Starting { attempt });
                 self.run.active += 1;
-                self.step.commands.push(self.run.start_command(at, attempt));
+                self.step
+                    .commands
+                    .push(self.run.start_command(place, attempt));
             }
         }
     }
 
-    pub(super) fn finish_attempt(&mut self, at: usize, attempt: u32, result: AttemptResult) {
+    pub(super) fn node(&self, place: Place) -> &Ready {
+        &self.run.plan.bodies[self.run.frame(place).body].nodes[place.node]
+    }
+
+    fn finish_attempt(&mut self, place: Place, attempt: u32, result: AttemptResult) {
         match result {
             AttemptResult::Ok { output, handle } => {
-                let node = self.id(at);
+                let node = self.run.way(place);
                 self.record(What::NodeFinished {
                     node,
                     handle: handle.clone(),
                     output: None,
                 });
-                self.finish_node(at, output, |of| of == handle);
+                self.finish_node(place, output, takes(&handle));
             }
-            AttemptResult::Error { error } if error.kind == LOST && self.may_lose(at) => {
-                self.run.lost[at] += 1;
-                self.retry(at, attempt + 1, self.at_us);
+            AttemptResult::Enter { items } => self.enter(place, attempt, items),
+            AttemptResult::Wait { wait } => self.suspend(place, wait),
+            AttemptResult::Error { error } => {
+                let tries = self.run.frame(place).tries[place.node];
+                if error.kind == LOST && tries.lost < MOST_LOST {
+                    self.frame_mut(place).tries[place.node].lost += 1;
+                    self.retry(place, attempt + 1, self.at_us);
+                } else {
+                    self.fail_attempt(place, attempt, error);
+                }
             }
-            AttemptResult::Error { error } => self.fail_attempt(at, attempt, error),
         }
     }
 
-    fn may_lose(&self, at: usize) -> bool {
-        self.run.lost[at] < MOST_LOST
-    }
-
-    fn fail_attempt(&mut self, at: usize, attempt: u32, error: NodeError) {
-        let retry = &self.run.plan.nodes[at].settings.retry;
-        let own_attempts = attempt - self.run.lost[at];
+    fn fail_attempt(&mut self, place: Place, attempt: u32, error: NodeError) {
+        let tries = self.run.frame(place).tries[place.node];
+        let retry = &self.node(place).settings.retry;
+        let own_attempts = attempt - tries.before - tries.lost;
         if error.retryable && own_attempts < retry.max_attempts {
             let seed = self.run.started.as_ref().map_or(0, |started| started.seed);
-            let wait_ms = wait_ms(retry, seed, at, own_attempts, error.retry_after_ms);
-            let due_us = self
-                .at_us
-                .saturating_add((wait_ms as i64).saturating_mul(1_000));
-            self.retry(at, attempt + 1, due_us);
+            let seed = seed ^ (place.frame as u32).wrapping_mul(0x9e37_79b9);
+            let wait_ms = wait_ms(retry, seed, place.node, own_attempts, error.retry_after_ms);
+            let wait_us = (wait_ms as i64).saturating_mul(1_000);
+            self.retry(place, attempt + 1, self.at_us.saturating_add(wait_us));
         } else {
-            self.fail_node(at, attempt, error);
+            let origin = self.run.way(place);
+            self.todo.push_back(Todo::Fail(
+                place,
+                Failure {
+                    error,
+                    attempts: attempt,
+                    origin,
+                },
+            ));
         }
     }
 
-    fn retry(&mut self, at: usize, attempt: u32, due_us: i64) {
-        self.run.nodes[at] = NodeState::Waiting { attempt, due_us };
-        let node = self.id(at);
+    fn retry(&mut self, place: Place, attempt: u32, due_us: i64) {
+        self.set(place, NodeState::Waiting { attempt, due_us });
+        let node = self.run.way(place);
         self.record(What::RetryScheduled {
             node: node.clone(),
             attempt,
             due_us,
         });
+        self.wait(node, due_us, Due::Retry);
+    }
+
+    pub(super) fn wait(&mut self, node: String, until_us: i64, due: Due) {
         self.step.commands.push(Command::Wait {
             node,
-            until_us: due_us,
+            until_us,
+            due,
         });
     }
 
-    fn fail_node(&mut self, at: usize, attempts: u32, error: NodeError) {
-        let on_error = self.run.plan.nodes[at].settings.on_error;
-        let (node, handled) = (self.id(at), on_error != OnError::Fail);
+    fn suspend(&mut self, place: Place, wait: Box<Wait>) {
+        let (node, until_us) = (self.run.way(place), wait.until_us);
+        self.set(place, NodeState::Suspended { wait });
+        self.record(What::NodeSuspended {
+            node: node.clone(),
+            until_us,
+        });
+        if let Some(until_us) = until_us {
+            self.wait(node, until_us, Due::Wait);
+        }
+    }
+
+    /// The time of a wait, or of a loop, is over.
+    fn end_wait(&mut self, place: Place) {
+        let timer = match self.run.state(place) {
+            NodeState::Suspended { wait } => wait.kind == WaitKind::Timer,
+            _ => return self.end_loop(place),
+        };
+        let at = crate::decide::rfc3339(self.at_us);
+        let (output, handle) = match timer {
+            true => (json!({"resumed_at": at}), DEFAULT_HANDLE),
+            false => (json!({"timed_out_at": at}), "timeout"),
+        };
+        self.finish_with(place, output, handle.to_owned());
+    }
+
+    /// Finishes a node with an output that no attempt gave.
+    pub(super) fn finish_with(&mut self, place: Place, output: Value, handle: String) {
+        let node = self.run.way(place);
+        self.record(What::NodeFinished {
+            node,
+            handle: handle.clone(),
+            output: Some(output.clone()),
+        });
+        self.finish_node(place, output, takes(&handle));
+    }
+
+    fn fail_node(&mut self, place: Place, failure: Failure) {
+        let on_error = self.node(place).settings.on_error;
+        let (node, handled) = (self.run.way(place), on_error != OnError::Fail);
+        let error = failure.error.clone();
         self.record(What::NodeFailed {
             node: node.clone(),
             error: error.clone(),
             handled,
         });
         if !handled {
-            self.run.nodes[at] = NodeState::Failed;
-            let error = RunError {
-                node_id: Some(node),
-                kind: error.kind,
-                message: error.message,
-            };
-            return self.end(Status::Failed, Some(error));
+            self.set(place, NodeState::Failed);
+            return self.fail_body(place, failure);
         }
         let output = json!({"error": {
-            "kind": error.kind, "message": error.message, "attempts": attempts,
+            "kind": error.kind, "message": error.message, "attempts": failure.attempts,
         }});
         let by_edge = on_error == OnError::ErrorEdge;
         let handle = if by_edge { "error" } else { DEFAULT_HANDLE };
-        let (handle, known) = (handle.to_owned(), Some(output.clone()));
         self.record(What::NodeFinished {
             node,
-            handle,
-            output: known,
+            handle: handle.to_owned(),
+            output: Some(output.clone()),
         });
-        self.finish_node(at, output, |of| (of == "error") == by_edge);
+        self.finish_node(place, output, |of| (of == "error") == by_edge);
     }
 
-    fn finish_node(&mut self, at: usize, output: Value, takes: impl Fn(&str) -> bool) {
-        self.run.nodes[at] = NodeState::Finished { output };
-        self.run.open -= 1;
-        self.resolve(at, takes);
-        if self.run.open == 0 {
-            self.end(Status::Succeeded, None);
+    pub(super) fn finish_node(
+        &mut self,
+        place: Place,
+        output: Value,
+        takes: impl Fn(&str) -> bool,
+    ) {
+        let frame = self.frame_mut(place);
+        frame.loops.remove(&place.node);
+        frame.nodes[place.node] = NodeState::Finished {
+            output: Seen::new(output),
+        };
+        frame.open -= 1;
+        self.resolve(place, takes);
+        if self.run.frame(place).open == 0 {
+            self.todo.push_back(Todo::Close(place.frame));
         }
     }
 
     /// Resolves the edges of a node and whatever follows from that, without recursion.
-    fn resolve(&mut self, at: usize, takes: impl Fn(&str) -> bool) {
+    fn resolve(&mut self, place: Place, takes: impl Fn(&str) -> bool) {
         let plan = self.run.plan.clone();
-        let mut touched = Vec::new();
-        for &link in &plan.graph.outgoing[at] {
-            let taken = takes(&plan.graph.links[link].handle);
-            self.run.links[link] = if taken {
-                LinkState::Taken
-            } else {
-                LinkState::Dead
-            };
-            touched.push(plan.graph.links[link].target);
+        let body = &plan.bodies[self.run.frame(place).body];
+        let mut touched = VecDeque::new();
+        let graph = &body.graph;
+        for &link in &graph.outgoing[place.node] {
+            let taken = takes(&graph.links[link].handle);
+            let target = graph.links[link].target;
+            self.frame_mut(place).resolve(link, target, taken);
+            touched.push_back(target);
         }
-        let mut next = 0;
-        while let Some(&target) = touched.get(next) {
-            next += 1;
-            match self.turn_of(target) {
+        while let Some(node) = touched.pop_front() {
+            let target = Place { node, ..place };
+            match self.run.frame(target).turn_of(node, body.nodes[node].join) {
                 Some(true) => self.schedule(target),
                 Some(false) => {
                     self.skip(target);
-                    for &link in &plan.graph.outgoing[target] {
-                        self.run.links[link] = LinkState::Dead;
-                        touched.push(plan.graph.links[link].target);
+                    for &link in &graph.outgoing[node] {
+                        let after = graph.links[link].target;
+                        self.frame_mut(place).resolve(link, after, false);
+                        touched.push_back(after);
                     }
                 }
                 None => {}
@@ -222,119 +451,53 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether a node's turn has come (true), can never come (false), or is still open.
-    fn turn_of(&self, at: usize) -> Option<bool> {
-        if self.run.nodes[at] != NodeState::Pending {
-            return None;
-        }
-        let plan = &self.run.plan;
-        let links = || {
-            plan.graph.incoming[at]
-                .iter()
-                .map(|&link| self.run.links[link])
-        };
-        let taken = links().any(|link| link == LinkState::Taken);
-        let open = links().any(|link| link == LinkState::Pending);
-        if taken && (!open || plan.nodes[at].joins_any) {
-            return Some(true);
-        }
-        (!open).then_some(false)
-    }
-
-    fn skip(&mut self, at: usize) {
-        self.run.nodes[at] = NodeState::Skipped;
-        self.run.open -= 1;
-        let node = self.id(at);
+    fn skip(&mut self, place: Place) {
+        self.set(place, NodeState::Skipped);
+        self.frame_mut(place).open -= 1;
+        let node = self.run.way(place);
         self.record(What::NodeSkipped { node });
     }
+}
 
-    pub(super) fn cancel(&mut self, reason: CancelReason) {
-        let (status, kind, message) = match reason {
-            CancelReason::Timeout => (Status::Failed, "run_timeout", "the run took too long"),
-            CancelReason::Requested => (Status::Cancelled, "cancelled", "the run was cancelled"),
-            CancelReason::ClientGone => (Status::Cancelled, "cancelled", "the caller went away"),
-            CancelReason::Shutdown => (Status::Cancelled, "cancelled", "the server shut down"),
+impl Frame {
+    fn resolve(&mut self, link: usize, target: usize, taken: bool) {
+        let waits = self.nodes[target] == NodeState::Pending;
+        let edges = &mut self.edges[target];
+        edges.open -= 1;
+        edges.taken += u32::from(taken && waits);
+        self.links[link] = match (taken, waits) {
+            (true, true) => LinkState::Taken,
+            (true, false) => LinkState::Late,
+            (false, _) => LinkState::Dead,
         };
-        let (kind, message) = (kind.to_owned(), message.to_owned());
-        self.end(
-            status,
-            Some(RunError {
-                node_id: None,
-                kind,
-                message,
-            }),
-        );
     }
 
-    fn end(&mut self, status: Status, error: Option<RunError>) {
-        for at in 0..self.run.nodes.len() {
-            if self.run.nodes[at].at_work() {
-                self.run.nodes[at] = NodeState::Cancelled;
-                let node = self.id(at);
-                self.record(What::NodeCancelled { node });
-            }
+    /// Whether a node's turn has come (true), can never come (false), or is still open.
+    fn turn_of(&self, node: usize, join: Join) -> Option<bool> {
+        if self.nodes[node] != NodeState::Pending {
+            return None;
         }
-        let outputs = self.outputs();
-        let outcome = Outcome {
-            status,
-            outputs: outputs.clone(),
-            error: error.clone(),
-        };
-        self.record(What::RunFinished {
-            status,
-            outputs,
-            error,
-        });
-        self.step.commands = vec![Command::Stop];
-        self.run.outcome = Some(outcome);
-    }
-
-    fn outputs(&self) -> Value {
-        let nodes = self.run.plan.definition.nodes.iter().zip(&self.run.nodes);
-        let outputs = nodes.filter(|(node, _)| node.kind == "output");
-        let named = outputs.filter_map(|(node, state)| match state {
-            NodeState::Finished { output } => {
-                let name = node
-                    .data
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .unwrap_or(&node.id);
-                Some((name.to_owned(), output.clone()))
-            }
+        let edges = self.edges[node];
+        match join {
+            Join::All if edges.open == 0 => Some(edges.taken > 0),
+            Join::Count(least) if edges.taken >= least => Some(true),
+            Join::Count(least) if edges.taken + edges.open < least => Some(false),
             _ => None,
-        });
-        Value::Object(named.collect::<Map<_, _>>())
+        }
     }
 }
 
-/// Exponential backoff with full jitter (Marc Brooker, "Exponential Backoff And Jitter",
-/// AWS Architecture Blog, 2015): uniform between 0 and min(max, base · 2^(n-1)). The
-/// provider's own wish is the least.
-fn wait_ms(
-    retry: &crate::settings::Retry,
-    seed: u32,
-    node: usize,
-    attempt: u32,
-    asked_ms: Option<u64>,
-) -> u64 {
-    let doubled = 1u64.checked_shl(attempt - 1).unwrap_or(u64::MAX);
-    let ceiling = retry
-        .backoff_ms
-        .saturating_mul(doubled)
-        .min(retry.max_backoff_ms);
-    let wait = if retry.jitter {
-        draw(seed, node, attempt) % (ceiling + 1)
-    } else {
-        ceiling
-    };
-    wait.max(asked_ms.unwrap_or(0).min(LONGEST_RETRY_AFTER_MS))
+fn takes(handle: &str) -> impl Fn(&str) -> bool {
+    move |of| match handle {
+        EVERY_HANDLE => of != "error",
+        handle => of == handle,
+    }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014) of the seed, node and attempt.
-fn draw(seed: u32, node: usize, attempt: u32) -> u64 {
-    let mut x = (u64::from(seed) << 32) ^ ((node as u64) << 8) ^ u64::from(attempt);
-    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+fn may_resume(wait: &Wait, handle: &str) -> bool {
+    match wait.kind {
+        WaitKind::Timer => false,
+        WaitKind::Approval => matches!(handle, "approved" | "rejected"),
+        WaitKind::Webhook => handle == DEFAULT_HANDLE,
+    }
 }

@@ -10,6 +10,7 @@ impl Dice {
     }
 
     /// Other numbers for the same seed.
+    #[allow(dead_code, reason = "not every test forks")]
     pub fn fork(&self, stream: u64) -> Self {
         Self::new(self.0 ^ (stream + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }

@@ -76,6 +76,8 @@ impl Driver {
             definition_hash: self.plan.hash().to_owned(),
             seed: self.dice.next() as u32,
             max_concurrency: 1 + self.dice.roll(4) as u32,
+            max_depth: nodeai_engine::MOST_DEPTH,
+            max_steps: nodeai_engine::MOST_STEPS,
         }));
         self.take(started)?;
         for _ in 0..100_000 {
@@ -132,10 +134,11 @@ impl Driver {
                 })?;
                 self.pending.push(Pending::Attempt { node, attempt });
             }
-            Some(Command::Wait { node, until_us }) => {
+            Some(Command::Wait { node, until_us, .. }) => {
                 self.pending.push(Pending::Retry { node, until_us });
             }
             Some(Command::Stop) => self.pending.clear(),
+            Some(Command::Drop { node }) => return Err(format!("{node} is dropped")),
             None => {}
         }
         Ok(())

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures::StreamExt;
 use llm_standin::StandIn;
-use nodeai_engine::{CancelReason, Compiled, compile};
+use nodeai_engine::{CancelReason, Compiled, NodeOutcome, compile};
 use nodeai_runner::{
-    Body, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports, Secret, SecretError,
-    SecretPort, Sink, Start, TransportError, UrlGuard,
+    Body, CachePort, CancelOn, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports,
+    Secret, SecretError, SecretPort, Sink, Start, TransportError, UrlGuard,
 };
 use nodeai_telemetry::TraceContext;
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub struct App {
     pub http: Client,
     pub secrets: Vault,
     pub events: Events,
+    pub cache: Kept,
     pub options: Options,
 }
 
@@ -36,6 +37,7 @@ impl App {
             http: Client::default(),
             secrets: Vault::default(),
             events: Events::default(),
+            cache: Kept::default(),
             options,
         }
     }
@@ -66,20 +68,21 @@ impl App {
             start,
             self.options.clone(),
             &ports,
-            cancel,
+            &CancelOn::new(cancel),
         ))
     }
 
     pub fn ports<'a>(
         &'a self,
         counter: &'a Counter,
-    ) -> Ports<'a, Client, Tokio, Counter, Vault, Events> {
+    ) -> Ports<'a, Client, Tokio, Counter, Vault, Events, Kept> {
         Ports {
             http: &self.http,
             clock: &Tokio,
             entropy: counter,
             secrets: &self.secrets,
             sink: &self.events,
+            cache: &self.cache,
         }
     }
 }
@@ -189,7 +192,7 @@ impl Sink for Events {
         self.listens
     }
 
-    async fn send(&self, event: Live) -> Result<(), Closed> {
+    async fn send(&self, _: Option<u64>, event: Live) -> Result<(), Closed> {
         if self
             .most
             .is_some_and(|most| self.seen.borrow().len() >= most)
@@ -198,5 +201,19 @@ impl Sink for Events {
         }
         self.seen.borrow_mut().push(event);
         Ok(())
+    }
+}
+
+/// Keeps results for ever.
+#[derive(Default)]
+pub struct Kept(RefCell<BTreeMap<String, NodeOutcome>>);
+
+impl CachePort for Kept {
+    async fn get(&self, key: &str) -> Option<NodeOutcome> {
+        self.0.borrow().get(key).cloned()
+    }
+
+    async fn put(&self, key: &str, _: u64, outcome: &NodeOutcome) {
+        self.0.borrow_mut().insert(key.to_owned(), outcome.clone());
     }
 }

@@ -4,4 +4,6 @@ mod errors;
 mod render;
 
 pub(crate) use errors::from_pg;
-pub(crate) use render::{act, admission, array_literal, function, like_pattern, restore, select};
+pub(crate) use render::{
+    act, admission, array_literal, claim, function, like_pattern, restore, select,
+};

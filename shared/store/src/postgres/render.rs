@@ -17,6 +17,16 @@ pub(crate) fn admission(request: String, nonce: &str) -> Statement {
     (sql.to_owned(), vec![PgParam::Text(request), text(nonce)])
 }
 
+/// Takes up a queued run and makes its owner's session: columns answer, claims, role.
+pub(crate) fn claim(request: String, nonce: &str) -> Statement {
+    let sql = "SELECT c.answer::text, c.claims, c.role, \
+         set_config('request.jwt.claims', c.claims, false), \
+         set_config('nodeai.nonce', $2::text, false), \
+         set_config('role', c.role, false) \
+         FROM nodeai.queue_claim(($1::text)::jsonb) c";
+    (sql.to_owned(), vec![PgParam::Text(request), text(nonce)])
+}
+
 /// Makes an admitted session anew on another connection.
 pub(crate) fn restore(claims: &str, role: &str, nonce: &str) -> Statement {
     let sql = "SELECT set_config('request.jwt.claims', $1::text, false), \

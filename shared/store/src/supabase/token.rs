@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 /// Seconds that a minted token is good for: one request, with slack for clocks that differ.
-const LIFETIME_S: i64 = 300;
+pub(crate) const LIFETIME_S: i64 = 300;
 
 /// Signs `claims` (from admission) with the project's HS256 secret.
 ///

@@ -5,6 +5,7 @@ mod exactly_once;
 mod master_key;
 mod misconfigured;
 mod power_cut;
+mod queue_soak;
 mod side_by_side;
 
 use e2e::database;

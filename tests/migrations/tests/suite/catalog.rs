@@ -116,11 +116,11 @@ async fn functions_are_closed(client: &Client) {
     let query = format!(
         "SELECT p.oid::regprocedure::text FROM {FUNCTIONS} AND has_function_privilege('nodeai_app', p.oid, 'EXECUTE')
          AND p.oid NOT IN ('nodeai.admit(jsonb)'::regprocedure, 'nodeai.health()'::regprocedure,
-                           'nodeai.act(text,text,text,jsonb)'::regprocedure)"
+                           'nodeai.queue_claim(jsonb)'::regprocedure, 'nodeai.act(text,text,text,jsonb)'::regprocedure)"
     );
     check_none(
         client,
-        "the login of the functions may be admitted, nothing else",
+        "the login of the functions may be admitted and take up queued runs, nothing else",
         &query,
     )
     .await;

@@ -3,8 +3,10 @@
 mod account;
 mod admission;
 mod catalog;
+mod engine;
 mod foreign_owner;
 mod plans;
+mod queue;
 mod runs;
 mod secrets;
 mod shares;

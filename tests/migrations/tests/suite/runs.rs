@@ -221,7 +221,10 @@ async fn a_finished_run_cannot_be_abandoned_or_cancelled() {
         "requested"
     );
     let beat = session.call("run_heartbeat", json!({"id": run})).await;
-    assert_eq!(beat, json!({"outcome": "ok", "cancel_requested": true}));
+    assert_eq!(
+        beat,
+        json!({"outcome": "ok", "cancel_requested": true, "answers": []})
+    );
     session.call("run_commit", commit(&run, &trace)).await;
     assert_eq!(
         outcome(&session, "run_cancel", json!({"id": run})).await,

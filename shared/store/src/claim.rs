@@ -1,0 +1,135 @@
+//! Taking up a queued run: the store leases it, and makes a session with the claims of whoever asked for it.
+
+use crate::admission::Principal;
+use crate::config::Backend;
+use crate::port::Error;
+use crate::postgres;
+use crate::session::{Link, Rest, Session, Store, admission_error, decode};
+use crate::supabase::Bearer;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What [`Store::claim`] asks for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Claim<'a> {
+    /// Runs of this organisation alone; of all without.
+    pub org_id: Option<&'a str>,
+    /// This run alone.
+    pub execution_id: Option<&'a str>,
+    /// How long the lease is good without a sign of life, µs.
+    pub lease_us: i64,
+    /// How many queued runs may be at work at once, everywhere.
+    pub workers: u32,
+}
+
+/// What [`Store::claim`] found.
+pub enum Claimed {
+    /// A run, and the way to the store as whoever asked for it.
+    Run {
+        /// Acts with the owner's claims.
+        session: Box<Session>,
+        /// The execution.
+        execution: Value,
+    },
+    /// Enough runs are at work already.
+    Busy,
+    /// Nothing is due.
+    Empty {
+        /// When something will be, µs since the Unix epoch.
+        due_us: Option<i64>,
+    },
+}
+
+#[derive(Deserialize)]
+struct ClaimAnswer {
+    outcome: String,
+    #[serde(default)]
+    principal: Option<Principal>,
+    #[serde(default)]
+    execution: Value,
+    #[serde(default)]
+    due_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct ClaimRow {
+    answer: ClaimAnswer,
+    claims: String,
+    role: String,
+}
+
+impl Store {
+    /// Takes up a queued run that is due: one statement (or request), which also makes a session with the claims of
+    /// whoever asked for the run. `nonce`: unguessable mark of that session, hex; `now_s`: now, seconds.
+    ///
+    /// Errors: [`Error`] when the store fails.
+    pub async fn claim(&self, ask: &Claim<'_>, nonce: &str, now_s: i64) -> Result<Claimed, Error> {
+        let request = serde_json::to_string(ask).map_err(decode)?;
+        let (row, link) = match &*self.backend {
+            Backend::Postgres { url } => {
+                let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
+                let (sql, params) = postgres::claim(request, nonce);
+                let row = connection.row(&sql, params).await;
+                let row = row.map_err(|error| admission_error(error, url))?;
+                let mut columns = row
+                    .ok_or(Error::SessionLost)?
+                    .into_iter()
+                    .map(Option::unwrap_or_default);
+                let answer = columns.next().unwrap_or_default();
+                let row = ClaimRow {
+                    answer: serde_json::from_str(&answer).map_err(decode)?,
+                    claims: columns.next().unwrap_or_default(),
+                    role: columns.next().unwrap_or_default(),
+                };
+                let link = Link::Postgres {
+                    url: url.clone(),
+                    connection: RefCell::new(Some(Rc::from(connection))),
+                };
+                (row, link)
+            }
+            Backend::Supabase {
+                url,
+                anon_key,
+                jwt_secret,
+                service_key,
+            } => {
+                let answer = self
+                    .project_call(url, service_key, "queue_claim", Some(&request))
+                    .await?;
+                let row: ClaimRow = serde_json::from_value(answer).map_err(decode)?;
+                let bearer = Bearer::minted(&row.claims, jwt_secret, now_s)?;
+                let link = Link::Supabase(Rest {
+                    url: url.clone(),
+                    apikey: anon_key.clone(),
+                    bearer,
+                });
+                (row, link)
+            }
+        };
+        let ClaimRow {
+            answer,
+            claims,
+            role,
+        } = row;
+        Ok(match (answer.outcome.as_str(), answer.principal) {
+            ("claimed", Some(principal)) => Claimed::Run {
+                execution: answer.execution,
+                session: Box::new(Session {
+                    env: self.env.clone(),
+                    link,
+                    principal,
+                    claims,
+                    role,
+                    nonce: nonce.to_owned(),
+                    statements: Cell::new(1),
+                }),
+            },
+            ("busy", _) => Claimed::Busy,
+            _ => Claimed::Empty {
+                due_us: answer.due_us,
+            },
+        })
+    }
+}
