@@ -40,6 +40,8 @@ pub struct Ctx {
     /// What all instances share.
     pub shared: Arc<Shared>,
     pulse: Arc<Pulse>,
+    /// Whether it serves one request alone, so that it may end when nobody waits for that.
+    disposable: bool,
 }
 
 impl WasiView for Ctx {

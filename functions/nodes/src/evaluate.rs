@@ -1,12 +1,18 @@
 //! `POST /api/v1/nodes/evaluate`
 
 use crate::NodesRead;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use nodeai_app::{Caller, Valid, clock};
-use nodeai_engine::{Evaluated, NodeError, Surroundings};
+use nodeai_edge::http_client;
+use nodeai_engine::{CodeCall, Evaluated, LogLine, NodeError, Surroundings};
 use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+/// Most time that code in a preview may take, in ms.
+const CODE_MS: u64 = 5_000;
 
 /// What to evaluate: exactly one of `expression`, `template` and `node`; and in which surroundings.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -89,6 +95,9 @@ pub struct Answer {
     /// Of a node that has something done (a call, its body, a wait): `{kind, request}`. Nothing is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<Value>,
+    /// Of code: what it wrote to its console.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logs: Vec<Value>,
     /// Why it cannot: `kind` and `message`, which names field, line and column.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Value>,
@@ -97,7 +106,8 @@ pub struct Answer {
     faults: Vec<Value>,
 }
 
-/// Always 200 for what can be read: an expression with an error is a valid question. Secrets are shown as placeholders.
+/// Always 200 for what can be read: an expression with an error is a valid question. Secrets are shown as placeholders;
+/// code is run, as in a run.
 pub async fn handle(
     caller: Caller<NodesRead>,
     Valid(question): Valid<Question>,
@@ -117,13 +127,17 @@ pub async fn handle(
         match (question.expression, question.template, question.node) {
             (Some(text), ..) => Answer::of(nodeai_engine::evaluate_expression(&text, &around)),
             (_, Some(text), _) => Answer::of(nodeai_engine::evaluate_template(&text, &around)),
-            (.., Some(node)) => of_node(&node, &around, &question.incoming),
+            (.., Some(node)) => {
+                // Whatever the node has done takes longer than a connection should be held.
+                caller.session.release();
+                of_node(&node, &around, &question.incoming).await
+            }
             _ => return Err(Problem::internal("nothing to evaluate")),
         },
     ))
 }
 
-fn of_node(node: &Candidate, around: &Surroundings, incoming: &Map<String, Value>) -> Answer {
+async fn of_node(node: &Candidate, around: &Surroundings, incoming: &Map<String, Value>) -> Answer {
     match nodeai_engine::evaluate_node(&node.kind, &node.data, around, incoming) {
         Err(faults) => Answer {
             faults: faults
@@ -144,12 +158,44 @@ fn of_node(node: &Candidate, around: &Surroundings, incoming: &Map<String, Value
             handle: Some(handle),
             ..Answer::of(Ok(output))
         },
+        Ok(Ok(Evaluated::Code(call))) => of_code(&call).await,
         Ok(Ok(Evaluated::Call { kind, request })) => Answer {
             ok: true,
             call: Some(json!({"kind": kind, "request": request})),
             ..Answer::default()
         },
     }
+}
+
+/// What the component that runs code makes of it.
+async fn of_code(call: &CodeCall) -> Answer {
+    let request = call.body("preview", CODE_MS).and_then(|body| {
+        http::Request::post(CodeCall::URL)
+            .header(CONTENT_TYPE, "application/json")
+            .body(Bytes::from(body))
+            .map_err(|error| NodeError::new("internal", error.to_string(), false))
+    });
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return Answer::of(Err(error)),
+    };
+    let Ok(reply) = http_client::send_buffered(request).await else {
+        return Answer::of(Err(CodeCall::stopped()));
+    };
+    let (meta, result) = CodeCall::finish(reply.status().as_u16(), reply.body());
+    let (handle, result) = match result {
+        Ok(outcome) => (Some(outcome.handle), Ok(outcome.output)),
+        Err(error) => (None, Err(error)),
+    };
+    Answer {
+        handle,
+        logs: meta.logs.into_iter().map(shown).collect(),
+        ..Answer::of(result)
+    }
+}
+
+fn shown(line: LogLine) -> Value {
+    json!({"level": line.level, "text": line.text})
 }
 
 impl Answer {

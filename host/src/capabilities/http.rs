@@ -98,7 +98,8 @@ async fn chain(
     let shared = shared.clone();
     // In a task of its own: one guest's stack must not grow on top of another's.
     let call = tokio::spawn(async move { call::call(&shared, index, request).await });
-    let answer = call
+    let mut call = Chained(call);
+    let answer = (&mut call.0)
         .await
         .unwrap_or_else(|error| Err(call::Failure::Failed(error.to_string())));
     let response = answer.map_err(|failure| match failure {
@@ -106,6 +107,15 @@ async fn chain(
         other => Error::InternalError(Some(other.to_string())),
     })?;
     Ok(response.map(BodyExt::boxed_unsync))
+}
+
+/// A chained call; it goes with the one who waits for it.
+struct Chained<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Chained<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn force_http(uri: &mut Uri) {

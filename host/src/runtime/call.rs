@@ -51,13 +51,18 @@ pub async fn call(
         slot: slot.clone(),
         meter: meter.clone(),
     };
-    match served.handler.handle(info, request).await {
+    let caller = Waiting(Some(meter.clone()));
+    let answer = served.handler.handle(info, request).await;
+    caller.has_its_answer();
+    match answer {
         Ok(response) => {
             if is_short(&response) {
                 slot.release();
             }
+            let left = declared_length(&response);
             Ok(response.map(|inner| GuestBody {
                 inner,
+                left,
                 meter,
                 _slot: slot,
             }))
@@ -67,11 +72,29 @@ pub async fn call(
 }
 
 fn is_short(response: &Response<WasiBody>) -> bool {
-    let length = response
-        .headers()
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    length.is_some_and(|length: u64| length <= SHORT_BODY)
+    declared_length(response).is_some_and(|length| length <= SHORT_BODY)
+}
+
+fn declared_length(response: &Response<WasiBody>) -> Option<u64> {
+    let length = response.headers().get(http::header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// A caller that waits; dropped before it has its answer, it has gone.
+struct Waiting(Option<Arc<Meter>>);
+
+impl Waiting {
+    fn has_its_answer(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(meter) = &self.0 {
+            meter.note_abandoned();
+        }
+    }
 }
 
 fn explain(error: &wasmtime::Error, meter: &Meter) -> Failure {
@@ -89,6 +112,8 @@ fn explain(error: &wasmtime::Error, meter: &Meter) -> Failure {
 /// A response body on its way from the guest; the instance is held until it ends or is dropped.
 pub struct GuestBody {
     inner: WasiBody,
+    /// What is to come of a body whose length was declared.
+    left: Option<u64>,
     meter: Arc<Meter>,
     _slot: Slot,
 }
@@ -109,13 +134,15 @@ impl Body for GuestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(context);
-        match frame {
-            Poll::Ready(Some(Ok(_))) => {
+        match &frame {
+            Poll::Ready(Some(Ok(piece))) => {
                 self.meter.note_progress();
+                let length = piece.data_ref().map_or(0, |data| data.len() as u64);
+                self.left = self.left.map(|left| left.saturating_sub(length));
                 frame
             }
-            // The guest's end of the body closes with its instance, as if the body were whole.
-            Poll::Ready(None) if self.was_cut() => {
+            // The guest's end of the body closes with its instance, as if the body were whole; by its length it may be.
+            Poll::Ready(None) if self.was_cut() && self.left != Some(0) => {
                 Poll::Ready(Some(Err(wasmtime_wasi_http::Error::HttpResponseIncomplete)))
             }
             _ => frame,

@@ -53,6 +53,11 @@ impl Handler {
         }
     }
 
+    /// A 0.2 component gets a fresh instance per request, as in Spin.
+    fn is_disposable(&self) -> bool {
+        matches!(self.pre, ProxyPre::P2(_))
+    }
+
     fn store(&self, pulse: &Arc<Pulse>) -> Store<Ctx> {
         let output = Output::new(self.component.clone(), self.shared.clone());
         let mut wasi = WasiCtx::builder();
@@ -70,6 +75,7 @@ impl Handler {
                 component: self.component.clone(),
                 shared: self.shared.clone(),
                 pulse: pulse.clone(),
+                disposable: self.is_disposable(),
             },
         );
         store.limiter(|ctx| &mut ctx.limiter);
@@ -79,8 +85,11 @@ impl Handler {
     }
 }
 
-/// Yields to other work; ends a guest that has computed for the request limit without any output.
+/// Yields to other work; ends a guest that has computed for the request limit without any output, or for nobody.
 fn on_epoch(ctx: &Ctx) -> Result<UpdateDeadline> {
+    if ctx.disposable && ctx.pulse.abandoned() {
+        return Err(wasmtime::format_err!("nobody waits for its response"));
+    }
     let most = ctx.shared.limits.request.as_millis() / engine::EPOCH.as_millis();
     if u128::from(ctx.pulse.count_busy_tick()) > most {
         ctx.pulse.note_timed_out();
@@ -98,8 +107,7 @@ impl HandlerState for Handler {
         let pulse = Arc::new(Pulse::default());
         let mut store = self.store(&pulse);
         let proxy = self.pre.instantiate_async(&mut store).await?;
-        // A 0.2 component gets a fresh instance per request, as in Spin.
-        let reuse = if matches!(self.pre, ProxyPre::P2(_)) {
+        let reuse = if self.is_disposable() {
             1
         } else {
             self.shared.limits.reuse

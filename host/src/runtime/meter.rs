@@ -11,6 +11,7 @@ pub struct Meter {
     timed_out: AtomicBool,
     out_of_memory: AtomicBool,
     failed: AtomicBool,
+    abandoned: AtomicBool,
     progress: AtomicBool,
 }
 
@@ -28,6 +29,11 @@ impl Meter {
     /// Whether the instance ended before its time, for whatever reason.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nobody waits for the response any more.
+    pub fn note_abandoned(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
     }
 
     /// Notes that a piece of the response went out.
@@ -68,6 +74,13 @@ impl Pulse {
     /// Whether the current request was over its limit before it answered.
     pub fn expired(&self) -> bool {
         self.expired.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody waits for the current request's response any more.
+    pub fn abandoned(&self) -> bool {
+        let mut abandoned = false;
+        self.with_meter(|meter| abandoned = meter.abandoned.load(Ordering::Relaxed));
+        abandoned
     }
 
     /// The current request is over its time limit.
@@ -183,6 +196,18 @@ mod tests {
         slot.release();
         drop(slot);
         assert_eq!(pulse.active(), 0);
+    }
+
+    #[test]
+    fn an_instance_hears_that_its_caller_has_gone() {
+        let pulse = Arc::new(Pulse::default());
+        let meter = Arc::new(Meter::default());
+        pulse.begin(&Slot::default(), meter.clone());
+        assert!(!pulse.abandoned());
+        meter.note_abandoned();
+        assert!(pulse.abandoned());
+        pulse.begin(&Slot::default(), Arc::default());
+        assert!(!pulse.abandoned());
     }
 
     #[test]

@@ -193,6 +193,7 @@ impl Run {
                 continue;
             }
             let named = ready.references.nodes.iter();
+            let named = named.chain(&ready.references.mentioned);
             let named = named.filter_map(|id| graph.by_id.get(id).copied());
             named.for_each(|at| drop(add(at)));
         }
@@ -320,7 +321,7 @@ fn node_view(frame: &Frame, at: usize) -> NodeView<'_> {
 }
 
 /// What a node that does nothing hands on: what came in, by source if it is more than one.
-fn handed_on(incoming: &[Incoming<'_>]) -> Value {
+pub(crate) fn handed_on(incoming: &[Incoming<'_>]) -> Value {
     if let [only] = incoming {
         return only.value.clone();
     }

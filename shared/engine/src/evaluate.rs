@@ -7,7 +7,7 @@ use crate::decide::{pinned, skipped};
 use crate::document::Node;
 use crate::fault::{Fault, Faults};
 use crate::log::NodeError;
-use crate::nodes::{Call, Effect, Incoming, LOOP_NAMES, Round};
+use crate::nodes::{Call, CodeCall, Effect, Incoming, LOOP_NAMES, Round};
 use crate::plan::Ready;
 use crate::scope::Surroundings;
 use crate::template::{References, Templates};
@@ -30,6 +30,8 @@ pub enum Evaluated {
         /// What it sends, as the log of a run shows it; the items that its body starts from; what it waits for.
         request: Value,
     },
+    /// It runs code, which a preview may run too: nothing outside notices.
+    Code(Box<CodeCall>),
 }
 
 /// Evaluates a bare expression, with or without braces, such as a condition's.
@@ -137,6 +139,7 @@ fn shown(effect: Effect) -> Evaluated {
             kind,
             request: wait.shown(),
         },
+        Effect::Code(call) => Evaluated::Code(call),
         Effect::Llm(_) | Effect::Http(_) => Evaluated::Call {
             kind,
             request: request.unwrap_or_default(),

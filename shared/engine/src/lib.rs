@@ -30,8 +30,8 @@ pub use log::{
     RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodes::{
-    Effect, HttpCall, HttpReply, LlmCall, Model, Next, Outcome as NodeOutcome, Paged, Port, Spec,
-    Talk, WaitCall, WorkflowRef, catalogue,
+    CodeCall, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, Outcome as NodeOutcome,
+    Paged, Port, Spec, Talk, WaitCall, WorkflowRef, catalogue,
 };
 pub use plan::Compiled;
 pub use redact::{BLANK, Redactor};

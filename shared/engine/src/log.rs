@@ -6,6 +6,7 @@ use nodeai_telemetry::{SpanId, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::nodes::LogLine;
 use crate::template::TemplateError;
 
 /// One event of a run.
@@ -414,6 +415,9 @@ pub struct CallMeta {
     /// Why there was no call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<Shortcut>,
+    /// What code wrote to its console.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogLine>,
 }
 
 impl CallMeta {

@@ -9,6 +9,8 @@ pub(crate) struct References {
     pub(crate) unknown: BTreeSet<String>,
     /// Node ids.
     pub(crate) nodes: BTreeSet<String>,
+    /// Node ids that code may use: it is not parsed, so they need not exist.
+    pub(crate) mentioned: BTreeSet<String>,
     /// Secret names.
     pub(crate) secrets: BTreeSet<String>,
     /// `nodes` or `secrets` used as a whole or by a computed name.
@@ -20,6 +22,7 @@ impl References {
     pub(crate) fn extend(&mut self, other: References) {
         self.unknown.extend(other.unknown);
         self.nodes.extend(other.nodes);
+        self.mentioned.extend(other.mentioned);
         self.secrets.extend(other.secrets);
         self.computed.extend(other.computed);
     }

@@ -106,7 +106,7 @@ impl Local<'_> {
         }
     }
 
-    fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match self {
             Self::Of(view) => view.value.clone(),
             Self::Own(value) => value.clone(),

@@ -254,6 +254,15 @@ fn describe(span: &mut Span, call: &CallMeta) {
         span.name.clone_from(method);
         span.set("http.request.method", method.clone());
     }
+    for line in &call.logs {
+        // The code's clock stands still: its lines are those of its end, in order.
+        let attributes = json!({"level": line.level, "message": line.text});
+        span.events.push(SpanEvent {
+            name: "console".to_owned(),
+            at_us: span.end_us,
+            attributes: attributes.as_object().cloned().unwrap_or_default(),
+        });
+    }
     span.provider.clone_from(&call.provider);
     span.model.clone_from(&call.request_model);
     span.prompt_tokens = call.usage.map(|usage| usage.prompt_tokens);

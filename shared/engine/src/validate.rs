@@ -12,6 +12,7 @@ use crate::document::{self, Definition, Node};
 use crate::fault::{Fault, Faults, token};
 use crate::filters;
 use crate::graph::Graph;
+use crate::nodes::code::scan;
 use crate::nodes::{self, COMMON, Flow, Join, Role, WorkflowRef};
 use crate::plan::{Checked, Compiled, Ready, RunSettings};
 use crate::schema::{Checker, Templates as Mode};
@@ -233,6 +234,10 @@ pub(crate) fn read_node(
         finder.look(value, schema, Role::Template, &at);
     }
     let (references, local) = (finder.found, finder.local);
+    if nodes::sees_no_secrets(&node.kind) && !references.secrets.is_empty() {
+        let message = format!("a node of type {} does not see secrets", node.kind);
+        faults.add(at, "not_allowed", message);
+    }
     Some(Ready {
         kind,
         settings,
@@ -294,11 +299,16 @@ impl Finder<'_> {
             own => own,
         };
         match value {
-            _ if role == Role::Literal => Checker {
-                templates: Mode::Plain,
-                faults: self.faults,
+            _ if matches!(role, Role::Literal | Role::Code) => {
+                Checker {
+                    templates: Mode::Plain,
+                    faults: self.faults,
+                }
+                .check(schema, value, at);
+                if let (Role::Code, Value::String(source)) = (role, value) {
+                    self.code(source, at);
+                }
             }
-            .check(schema, value, at),
             Value::String(text) => self.compile(text, role, at),
             Value::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
@@ -316,10 +326,27 @@ impl Finder<'_> {
         }
     }
 
+    /// What JavaScript uses of our names.
+    fn code(&mut self, source: &str, at: &str) {
+        let uses = scan::uses(source);
+        let local = self.names.iter();
+        let local = local.filter(|name| scan::mentions(source, name));
+        self.local.extend(local.map(|name| (*name).to_owned()));
+        if uses.secrets {
+            self.faults
+                .add(at, "not_allowed", "code does not see secrets");
+        }
+        if uses.every {
+            self.found.computed.insert("nodes".to_owned());
+        }
+        self.found.nodes.extend(uses.nodes);
+        self.found.mentioned.extend(uses.mentioned);
+    }
+
     fn compile(&mut self, text: &str, role: Role, at: &str) {
         let found = match role {
             // Not compiled: these stay as they are.
-            Role::Literal => return,
+            Role::Literal | Role::Code => return,
             Role::Template if !is_template(text) => return,
             Role::Template => self.templates.check(text),
             Role::Expression => self.templates.check_expression(text),

@@ -18,6 +18,9 @@ pub enum Refused {
     /// No host.
     #[error("the URL has no host")]
     NoHost,
+    /// The host is another component of this application.
+    #[error("{0} is a part of this application; calls to it are not allowed")]
+    Chained(String),
     /// The host is private.
     #[error("{0} is a private, local or reserved address; calls to it are not allowed")]
     Private(String),
@@ -71,6 +74,12 @@ impl UrlGuard {
             return Err(Refused::Scheme);
         }
         let host = url.host().ok_or(Refused::NoHost)?;
+        // Service chaining: whatever the operator excepts, no user reaches into the application.
+        if let Host::Domain(name) = &host
+            && is_chained(name)
+        {
+            return Err(Refused::Chained(host.to_string()));
+        }
         let private = match &host {
             Host::Ipv4(address) => !is_public_v4(*address),
             Host::Ipv6(address) => !is_public_v6(*address),
@@ -132,6 +141,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // Only 2000::/3 has been given out.
         [first, ..] => first & 0xe000 == 0x2000,
     }
+}
+
+/// `<component>.spin.internal`, and what others make of it.
+fn is_chained(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "spin.internal" || name.ends_with(".spin.internal")
 }
 
 fn is_public_name(name: &str) -> bool {
@@ -221,5 +236,22 @@ mod tests {
         check(&guard, "http://localhost:1/", true);
         check(&guard, "ftp://localhost/", false);
         check(&UrlGuard::allowing(["*".into()]), "http://10.0.0.1/", true);
+    }
+
+    #[test]
+    fn parts_of_the_application_may_not_whatever_is_excepted() {
+        let guard = UrlGuard::allowing(["*".into(), "code.spin.internal".into()]);
+        for url in [
+            "http://code.spin.internal/",
+            "http://CODE.Spin.Internal.:80/x",
+            "https://user@execute.spin.internal:8443/",
+            "http://a.b.spin.internal/",
+            "http://spin.internal/",
+            "http://code.spin%2einternal/",
+            "http://code。spin。internal/",
+        ] {
+            check(&guard, url, false);
+        }
+        check(&guard, "http://spin.internal.example.com/", true);
     }
 }

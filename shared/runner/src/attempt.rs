@@ -1,5 +1,7 @@
 //! One attempt at a call to outside: a model or an HTTP request, with its time limit.
 
+mod body;
+mod code;
 mod hop;
 
 use std::cell::{Cell, RefCell};
@@ -11,13 +13,14 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use http::{HeaderMap, header};
 use nodeai_engine::{
-    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, Model, Next, NodeError,
+    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, NodeError,
     NodeOutcome, Paged, Redactor, Run, Shortcut,
 };
 use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
 use serde_json::Value;
 use url::Url;
 
+use self::body::{read, read_start, too_large};
 use self::hop::Hop;
 use crate::secrets::{self, Held};
 use crate::{
@@ -119,6 +122,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         match effect {
             Effect::Llm(call) => self.ask(which, &call).await,
             Effect::Http(call) => self.request(which, *call).await,
+            Effect::Code(call) => self.run_code(which, &call).await,
             // The driver answers the others itself.
             _ => {
                 let error = NodeError::new("internal", "not a call", false);
@@ -145,10 +149,15 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 
     fn blank_call(&self, call: CallMeta) -> CallMeta {
         let redactor = self.redactor.borrow();
+        let blanked = |line: LogLine| LogLine {
+            text: redactor.text(&line.text),
+            ..line
+        };
         CallMeta {
             url: call.url.map(|url| redactor.text(&url)),
             request_model: call.request_model.map(|model| redactor.text(&model)),
             response_model: call.response_model.map(|model| redactor.text(&model)),
+            logs: call.logs.into_iter().map(blanked).collect(),
             ..call
         }
     }
@@ -209,8 +218,12 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 outcome
             }
             Effect::Http(call) => self.request(which, *call).await.1?,
+            Effect::Code(call) => {
+                which.held.check_unsent()?;
+                self.run_code(which, &call).await.1?
+            }
             _ => {
-                let message = "a tool gives a value or sends one request";
+                let message = "a tool gives a value, runs code or sends one request";
                 return Err(NodeError::new("tool", message, false));
             }
         };
@@ -458,39 +471,6 @@ fn add_key(headers: &mut HeaderMap, key: &str) {
 /// The vault's failure as the node's.
 pub(crate) fn unreadable(error: SecretError) -> NodeError {
     NodeError::new("secrets_unavailable", error.to_string(), error.retryable)
-}
-
-/// The whole body, up to a limit.
-async fn read(mut body: Body, most: u64) -> Result<Vec<u8>, NodeError> {
-    let mut whole = Vec::new();
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(transport)?;
-        if whole.len() as u64 + chunk.len() as u64 > most {
-            return Err(too_large(most));
-        }
-        whole.extend_from_slice(&chunk);
-    }
-    Ok(whole)
-}
-
-/// As much of a body as there is, for an error message.
-async fn read_start(mut body: Body, most: u64) -> Vec<u8> {
-    let mut start = Vec::new();
-    while let Some(Ok(chunk)) = body.next().await {
-        start.extend_from_slice(&chunk);
-        if start.len() as u64 > most {
-            break;
-        }
-    }
-    start
-}
-
-fn too_large(most: u64) -> NodeError {
-    NodeError::new(
-        "response_too_large",
-        format!("the answer is larger than {most} bytes"),
-        false,
-    )
 }
 
 fn transport(error: TransportError) -> NodeError {

@@ -425,7 +425,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
                 (CallMeta::default(), AttemptResult::Wait { wait })
             }
-            Ok(effect @ (Effect::Llm(_) | Effect::Http(_))) => return Err(effect),
+            Ok(effect @ (Effect::Llm(_) | Effect::Http(_) | Effect::Code(_))) => {
+                return Err(effect);
+            }
         };
         Ok((call, result))
     }

@@ -62,8 +62,18 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The areas: folders of `functions/`.
+/// Functions without routes of their own: only other functions reach them.
+pub const INTERNAL: [&str; 1] = ["code"];
+
+/// The areas: folders of `functions/` with routes.
 pub fn area_folders() -> Vec<String> {
+    let mut names = function_folders();
+    names.retain(|name| !INTERNAL.contains(&name.as_str()));
+    names
+}
+
+/// All folders of `functions/`.
+pub fn function_folders() -> Vec<String> {
     let folders = std::fs::read_dir(root().join("functions")).expect("functions/");
     let mut names: Vec<String> = folders
         .flatten()

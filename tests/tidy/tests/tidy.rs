@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use tidy::{area_folders, areas, files, openapi, root};
+use tidy::{INTERNAL, area_folders, areas, files, function_folders, openapi, root};
 
 fn read(path: impl AsRef<std::path::Path>) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_default()
@@ -30,7 +30,7 @@ fn every_area_is_described() {
 #[test]
 fn every_area_has_its_manifest_entry_tests_and_readme_row() {
     let (manifest, readme) = (read("spin.toml"), read("README.md"));
-    for area in area_folders() {
+    for area in function_folders() {
         assert!(
             manifest.contains(&format!("component = \"{area}\"")),
             "functions/{area} has no trigger in spin.toml"
@@ -42,6 +42,25 @@ fn every_area_has_its_manifest_entry_tests_and_readme_row() {
         assert!(
             readme.contains(&format!("`functions/{area}`")),
             "functions/{area} has no row in README.md"
+        );
+    }
+}
+
+#[test]
+fn what_is_internal_has_a_private_route_and_no_way_out() {
+    let manifest = read("spin.toml");
+    for name in INTERNAL {
+        let route = format!("route = {{ private = true }}\ncomponent = \"{name}\"\n");
+        assert!(manifest.contains(&route), "{name} needs a private route");
+        let all = manifest.matches(&format!("component = \"{name}\"")).count();
+        assert_eq!(all, 1, "{name} has a route beside its private one");
+        let entry = manifest.split(&format!("[component.{name}]")).nth(1);
+        let entry = entry
+            .and_then(|rest| rest.split("\n[").next())
+            .unwrap_or("");
+        assert!(
+            entry.contains("allowed_outbound_hosts = []"),
+            "{name} must not reach anything"
         );
     }
 }

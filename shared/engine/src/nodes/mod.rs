@@ -2,6 +2,7 @@
 //! what to do (a value, a branch, a model call, a request); others do it.
 
 mod ai;
+pub(crate) mod code;
 mod condition;
 mod connect;
 mod data;
@@ -28,6 +29,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::code::{CodeCall, LogLine};
 pub use self::flow::WorkflowRef;
 pub(crate) use self::flow::{Flow, Join, LOOP_NAMES, OnItemError, own_handles};
 pub use self::http::{HttpCall, HttpReply, Paged};
@@ -115,10 +117,12 @@ pub enum Effect {
     Llm(Box<LlmCall>),
     /// Send a request.
     Http(Box<HttpCall>),
+    /// Run the user's code.
+    Code(Box<CodeCall>),
 }
 
 impl Effect {
-    /// `done`, `enter`, `wait`, `llm` or `http`.
+    /// `done`, `enter`, `wait`, `llm`, `http` or `code`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Done(_) | Self::Passed(..) => "done",
@@ -126,6 +130,7 @@ impl Effect {
             Self::Wait(_) => "wait",
             Self::Llm(_) => "llm",
             Self::Http(_) => "http",
+            Self::Code(_) => "code",
         }
     }
 
@@ -138,6 +143,7 @@ impl Effect {
                 "url": call.meta().url,
                 "body": String::from_utf8_lossy(&call.body),
             })),
+            Self::Code(call) => Some(call.shown()),
             _ => None,
         }
     }
@@ -147,6 +153,7 @@ impl Effect {
         match self {
             Self::Llm(call) => Some(json!(["llm", call.identity()])),
             Self::Http(call) => Some(json!(["http", call.identity()])),
+            Self::Code(call) => Some(json!(["code", call.identity()])),
             _ => None,
         }
     }
@@ -231,6 +238,7 @@ pub(crate) fn kinds() -> &'static [Kind] {
             Kind::new(ai::extract::spec(), ai::extract::decide).checked(llm::check),
             Kind::new(ai::summary::spec(), ai::summary::decide).checked(llm::check),
             Kind::new(http::spec(), http::decide).checked(http::check),
+            Kind::new(code::spec(), code::decide).checked(code::check),
             Kind::new(template::spec(), template::decide),
             Kind::new(transform::spec(), transform::decide),
             Kind::new(condition::spec(), condition::decide),
@@ -257,6 +265,11 @@ pub(crate) fn kinds() -> &'static [Kind] {
 /// Whether a node's value is what the run gives back.
 pub(crate) fn gives_back(kind: &str) -> bool {
     matches!(kind, "output" | "respond")
+}
+
+/// Whether a node may not see secrets, not even in its templates.
+pub(crate) fn sees_no_secrets(kind: &str) -> bool {
+    kind == "code"
 }
 
 /// Whether a node is a remark: it has no edges and never runs.
@@ -324,6 +337,8 @@ pub(crate) enum Role {
     Expression,
     /// As they are.
     Literal,
+    /// As JavaScript.
+    Code,
 }
 
 /// Names that a field's strings may use beside the common ones, by the keyword `x-nodeai-names`. Such a field is not
@@ -339,6 +354,7 @@ pub(crate) fn role(schema: &Value) -> Role {
     match schema.get("x-nodeai").and_then(Value::as_str) {
         Some("expression") => Role::Expression,
         Some("literal") => Role::Literal,
+        Some("javascript") => Role::Code,
         _ => Role::Template,
     }
 }

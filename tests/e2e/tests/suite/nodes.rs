@@ -23,6 +23,7 @@ fn every_type_has_schemas_and_an_example_that_validates() {
         "condition",
         "transform",
         "merge",
+        "code",
     ] {
         assert!(types.contains(&wanted), "{wanted} is missing");
         let one = me.get(&format!("/api/v1/nodes/{wanted}"));

@@ -13,9 +13,10 @@ use crate::schema::{Checker, Templates as Mode};
 use crate::scope::{Local, Surroundings};
 use crate::template::Templates;
 
-/// Node types that can be tools: they give a value or send one request.
-const TOOLS: [&str; 22] = [
+/// Node types that can be tools: they give a value, run code or send one request.
+const TOOLS: [&str; 23] = [
     "http",
+    "code",
     "template",
     "transform",
     "set",

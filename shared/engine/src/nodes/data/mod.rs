@@ -97,7 +97,7 @@ fn path_schema(description: &str) -> Value {
 }
 
 /// Reads a field that is there, though it be null.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+pub(super) fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
 }
 

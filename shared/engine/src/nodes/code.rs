@@ -1,0 +1,263 @@
+//! `code`: the user's JavaScript. It runs in a component of its own, which has no way out; this makes what goes there and reads
+//! what comes back.
+
+pub(crate) mod scan;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Call, Effect, Outcome, Spec, port};
+use crate::decide::handed_on;
+use crate::fault::Faults;
+use crate::log::{CallMeta, NodeError};
+
+/// Most bytes of a source.
+pub(crate) const LONGEST: usize = 64 * 1024;
+/// Most brackets within brackets: the interpreter's parser recurses.
+const DEEPEST: usize = 100;
+/// Most bytes of the values that the code sees.
+const MOST_VALUES: usize = 8 * 1024 * 1024;
+
+pub(super) fn spec() -> Spec {
+    Spec {
+        kind: "code".into(),
+        title: "Code".into(),
+        description: "Runs JavaScript: the body of an async function that sees input, inputs, nodes, vars, run and the names of loops around it, and returns a value. No network, files, timers, modules or secrets; Date shows when the run began and Math.random is the same for every attempt. Bounded in time, steps and memory.".into(),
+        category: "data".into(),
+        config_schema: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["source"],
+            "properties": {
+                "source": {"type": "string", "minLength": 1, "maxLength": LONGEST, "x-nodeai": "javascript",
+                    "description": "The body of an async function: await and return are allowed; console.log writes to the trace"},
+                "input": {"description": "What the code sees as input; without it what comes in over the edge, by source if it is more than one"},
+            },
+        }),
+        inputs: vec![port("input", "Runs after these nodes", json!({}))],
+        outputs: vec![port("output", "What the code returns, as JSON", json!({}))],
+        example: json!({
+            "input": "{{ inputs.orders }}",
+            "source": "const open = input.filter(order => !order.paid);\nconsole.log(`${open.length} are open`);\nreturn { count: open.length, total: open.reduce((sum, order) => sum + order.amount, 0) };",
+        }),
+    }
+}
+
+/// Code to run, and what it sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CodeCall {
+    source: String,
+    globals: Map<String, Value>,
+    now_ms: u64,
+}
+
+/// A line that code wrote to its console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The text.
+    pub text: String,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    source: String,
+    #[serde(default, deserialize_with = "super::data::given")]
+    input: Option<Value>,
+}
+
+pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
+    let config: Config = call.config()?;
+    let input = config.input.unwrap_or_else(|| handed_on(call.incoming));
+    let globals = globals(call, &config.source, input);
+    Ok(Effect::Code(Box::new(CodeCall {
+        source: config.source,
+        globals,
+        now_ms: began_ms(call),
+    })))
+}
+
+/// The values whose names the source mentions.
+fn globals(call: &Call<'_>, source: &str, input: Value) -> Map<String, Value> {
+    let scope = call.scope;
+    let mut globals = Map::from_iter([("input".to_owned(), input)]);
+    let roots = [
+        ("inputs", &scope.inputs),
+        ("vars", &scope.vars),
+        ("run", &scope.run),
+    ];
+    for (name, view) in roots {
+        if let Some(view) = view.as_ref().filter(|_| scan::mentions(source, name)) {
+            globals.insert(name.to_owned(), view.value.clone());
+        }
+    }
+    if scan::mentions(source, "nodes") {
+        let nodes = scope.nodes.iter().map(|(id, node)| {
+            let output = node.output.as_ref().map(|view| view.value);
+            (
+                (*id).to_owned(),
+                json!({"output": output, "state": node.state}),
+            )
+        });
+        globals.insert("nodes".to_owned(), Value::Object(nodes.collect()));
+    }
+    for (name, local) in &scope.locals {
+        if scan::mentions(source, name) {
+            globals.insert((*name).to_owned(), local.to_value());
+        }
+    }
+    globals
+}
+
+/// When the run began, which is what the code's clock shows: a later attempt or a replay sees the same.
+fn began_ms(call: &Call<'_>) -> u64 {
+    let run = call.scope.run.as_ref();
+    let began = run.and_then(|run| run.value["started_at"].as_str());
+    let began = began.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    began.map_or(0, |began| {
+        u64::try_from(began.as_millisecond()).unwrap_or(0)
+    })
+}
+
+/// A source that is nested too deeply would end its interpreter without a word.
+pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
+    let source = data.get("source").and_then(Value::as_str);
+    if source.is_some_and(|source| scan::uses(source).depth > DEEPEST) {
+        let message = format!("more than {DEEPEST} brackets within brackets");
+        faults.add(format!("{at}/source"), "bad_source", message);
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    result: Value,
+    failure: Option<Failure>,
+    #[serde(default)]
+    logs: Vec<LogLine>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    kind: String,
+    name: Option<String>,
+    message: String,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl From<Failure> for NodeError {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind.as_str() {
+            "syntax" => "code_syntax",
+            "thrown" => "code_error",
+            "limit" => "code_limit",
+            _ => "code_failed",
+        };
+        let mut message = "/source: ".to_owned();
+        if let Some(name) = &failure.name {
+            message += name;
+            message += ": ";
+        }
+        message += &failure.message;
+        if let (Some(line), Some(column)) = (failure.line, failure.column) {
+            message += &format!(" (line {line}, column {column})");
+        }
+        Self::new(kind, message, false)
+    }
+}
+
+impl CodeCall {
+    /// Where code runs: a component that others reach by service chaining alone.
+    pub const URL: &'static str = "http://code.spin.internal/";
+    /// Most time that it may take, in ms, whatever the node says.
+    pub const MOST_MS: u64 = 10_000;
+
+    /// The request's body. `seed` is what chance follows from.
+    ///
+    /// # Errors
+    /// The code would see too much.
+    pub fn body(&self, seed: &str, wall_ms: u64) -> Result<Vec<u8>, NodeError> {
+        let job = json!({"source": self.source, "globals": self.globals, "now_ms": self.now_ms,
+            "seed": seed, "limits": {"wall_ms": wall_ms}});
+        let body = job.to_string().into_bytes();
+        match body.len() > MOST_VALUES + LONGEST {
+            true => Err(NodeError::new(
+                "code_limit",
+                format!("/input: the code would see more than {MOST_VALUES} bytes of values"),
+                false,
+            )),
+            false => Ok(body),
+        }
+    }
+
+    /// What goes in, for the log; the source is in the document.
+    pub(super) fn shown(&self) -> Value {
+        Value::Object(self.globals.clone())
+    }
+
+    /// Everything on which the result depends but time and chance, of which a kept result is one as good as another.
+    pub(super) fn identity(&self) -> Value {
+        json!([self.source, self.globals])
+    }
+
+    /// Turns the component's answer into the node's output.
+    ///
+    /// # Errors
+    /// The code threw, or was stopped.
+    pub fn finish(status: u16, body: &[u8]) -> (CallMeta, Result<Outcome, NodeError>) {
+        let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
+            return (CallMeta::default(), Err(Self::stopped()));
+        };
+        let meta = CallMeta {
+            logs: answer.logs,
+            ..CallMeta::default()
+        };
+        let result = match (status, answer.failure) {
+            (200, None) => Ok(Outcome::new(answer.result)),
+            (_, Some(failure)) => Err(failure.into()),
+            _ => Err(Self::stopped()),
+        };
+        (meta, result)
+    }
+
+    /// The error of code whose instance ended without an answer.
+    pub fn stopped() -> NodeError {
+        let message =
+            "/source: the code was stopped: it needs more time or memory than it may have";
+        NodeError::new("code_limit", message, false)
+    }
+
+    /// The error of code that takes longer than it may.
+    pub fn too_slow(most_ms: u64) -> NodeError {
+        let message = format!("/source: the code was stopped: it takes longer than {most_ms} ms");
+        NodeError::new("code_limit", message, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_become_outputs_and_errors() {
+        let ok = json!({"result": {"a": 1}, "logs": [{"level": "info", "text": "hi"}], "steps": 3});
+        let (meta, result) = CodeCall::finish(200, ok.to_string().as_bytes());
+        assert_eq!(meta.logs[0].text, "hi");
+        assert_eq!(result.map(|outcome| outcome.output), Ok(json!({"a": 1})));
+        let thrown = json!({"failure": {"kind": "thrown", "name": "TypeError", "message": "no", "line": 2, "column": 5}});
+        let (_, result) = CodeCall::finish(422, thrown.to_string().as_bytes());
+        let error = result.expect_err("thrown");
+        assert_eq!(error.kind, "code_error");
+        assert_eq!(error.message, "/source: TypeError: no (line 2, column 5)");
+        for (status, body) in [(500, ""), (500, "{}"), (200, "<html>")] {
+            let (_, result) = CodeCall::finish(status, body.as_bytes());
+            assert_eq!(
+                result.expect_err("stopped").kind,
+                "code_limit",
+                "{status} {body}"
+            );
+        }
+    }
+}
