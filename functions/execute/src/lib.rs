@@ -1,10 +1,16 @@
 //! Runs: execute a workflow, watch it as it goes, read it back, cancel it.
 
 mod cancel;
+mod diff;
+mod fork;
 mod get;
 mod list;
+mod log;
 mod model;
+mod recording;
+mod replay;
 mod resume;
+mod retention;
 mod run;
 
 nodeai_app::scope! {
@@ -12,6 +18,8 @@ nodeai_app::scope! {
     WorkflowsRun = "workflows:run";
     /// Read runs.
     WorkflowsRead = "workflows:read";
+    /// Say how long runs stay recorded.
+    WorkflowsAdmin = "workflows:admin";
 }
 
 /// The area's routes.
@@ -24,6 +32,32 @@ pub fn routes() -> nodeai_app::Routes {
         )
         .get("/", "Runs, newest first", list::handle)
         .get("/{id}", "One run", get::handle)
+        .get(
+            "/retention",
+            "How long the logs of runs are kept",
+            retention::get,
+        )
+        .put(
+            "/retention",
+            "Say how long the logs of runs are kept",
+            retention::put,
+        )
+        .get("/{id}/log", "The run's log, event by event", log::handle)
+        .post(
+            "/{id}/replay",
+            "Run it again from its recording, without anything outside",
+            replay::handle,
+        )
+        .post(
+            "/{id}/fork",
+            "Run it again from one of its nodes, with edits",
+            fork::handle,
+        )
+        .get(
+            "/{id}/diff",
+            "What differs between two runs, step by step",
+            diff::handle,
+        )
         .post("/{id}/resume", "Answer a node that waits", resume::handle)
         .post("/{id}/cancel", "Cancel a run", cancel::handle)
 }

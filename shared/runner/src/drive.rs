@@ -109,6 +109,7 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: C
         max_concurrency: options.max_concurrency,
         max_depth: options.max_depth,
         max_steps: options.max_steps,
+        reused: plan.reused().clone(),
     }));
     let shared = shared(ports, &options.guard);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
@@ -493,7 +494,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
 
     /// Opens the secrets that a node refers to, just before its first attempt.
     async fn open_secrets(&mut self, node: &str) -> Result<Rc<Held>, NodeError> {
-        let names = self.run.plan().secrets_of(node);
+        let names = self.run.secrets_of(node);
         let key = without_iterations(node);
         if let Some(held) = self.held.get(&key) {
             return Ok(held.clone());

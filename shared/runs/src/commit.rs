@@ -6,6 +6,7 @@ use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans
 use nodeai_http::Problem;
 use nodeai_runner::Finished;
 use nodeai_telemetry::Status;
+use nodeai_travel::written;
 use serde_json::{Value, json};
 
 /// Waits between the tries of a commit, ms: about nine seconds in all, so that a short outage loses no run.
@@ -81,7 +82,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finishe
         },
         "first_seq": 0,
         "last_seq": finished.log.len().saturating_sub(1),
-        "events": finished.log,
+        "events": recorded(started, finished),
         "trace": {
             "trace_id": trace_id, "name": name, "kind": "run",
             "status": if ok { Status::Ok } else { Status::Error },
@@ -98,6 +99,14 @@ fn arguments<S: Scope>(caller: &Caller<S>, started: &Started, finished: &Finishe
             "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd,
         }],
     })
+}
+
+/// What is kept of the log, by the workflow's own policy: its exact text, so that a replay can be compared with it.
+fn recorded(started: &Started, finished: &Finished) -> Vec<Value> {
+    match started.plan.compiled.record().keeps(finished.status) {
+        true => written(&finished.log),
+        false => Vec::new(),
+    }
 }
 
 /// PostgreSQL's jsonb cannot hold U+0000, and what models and servers answer may: it becomes U+FFFD.
