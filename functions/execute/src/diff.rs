@@ -41,8 +41,8 @@ pub struct Side {
     status: String,
     /// Why it did not succeed.
     error: Option<RunFailure>,
-    /// From start to end, µs.
-    duration_us: Option<i64>,
+    /// From start to end.
+    duration_ms: Option<f64>,
     /// Tokens and cost.
     usage: Usage,
 }
@@ -160,7 +160,7 @@ fn definition(a: &Recorded, b: &Recorded) -> Option<Diff> {
 
 fn side(recorded: Recorded) -> Side {
     let run = recorded.execution;
-    let duration_us = run.started_us.zip(run.finished_us);
+    let ran_us = run.started_us.zip(run.finished_us);
     Side {
         execution_id: run.id,
         workflow_id: run.workflow_id,
@@ -168,7 +168,7 @@ fn side(recorded: Recorded) -> Side {
         forked_from: run.forked_from,
         status: run.status,
         error: run.error,
-        duration_us: duration_us.map(|(started, finished)| finished - started),
+        duration_ms: ran_us.map(|(started, finished)| (finished - started) as f64 / 1_000.0),
         usage: Usage::new(run.prompt_tokens, run.completion_tokens, run.cost_pusd),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nodeai_engine::{AttemptResult, Event, Shortcut, What};
+use nodeai_engine::{AttemptResult, Event, Shortcut, Totals, What};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ pub struct Step {
     pub status: &'static str,
     /// How often it was tried.
     pub attempts: u32,
-    /// From the first attempt to its end, µs.
-    pub duration_us: i64,
+    /// From the first attempt to its end.
+    pub duration_ms: f64,
     /// Tokens read by models.
     pub prompt_tokens: i64,
     /// Tokens written by models.
     pub completion_tokens: i64,
-    /// Known cost in pico-USD.
-    pub cost_pusd: i64,
+    /// Known cost in micro-USD, rounded once.
+    pub cost_usd_micros: i64,
     /// Why it did not work itself: `skip_if`, `pinned`, `cache` or `reused`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<Value>,
@@ -46,6 +46,8 @@ pub struct Step {
     pub output: Value,
     #[serde(skip)]
     began_us: Option<i64>,
+    #[serde(skip)]
+    cost_pusd: i64,
 }
 
 /// The steps of a run, in the order in which they were reached.
@@ -65,6 +67,14 @@ pub fn steps(log: &[Event]) -> Vec<Step> {
             found.len() - 1
         });
         found[at].take(event);
+    }
+    for step in &mut found {
+        let cost_pusd = step.cost_pusd;
+        let totals = Totals {
+            cost_pusd,
+            ..Totals::default()
+        };
+        step.cost_usd_micros = totals.cost_usd_micros();
     }
     found
 }
@@ -122,7 +132,7 @@ impl Step {
 
     fn until(&mut self, event: &Event) {
         let began_us = self.began_us.unwrap_or(event.at_us);
-        self.duration_us = event.at_us - began_us;
+        self.duration_ms = (event.at_us - began_us) as f64 / 1_000.0;
     }
 }
 
