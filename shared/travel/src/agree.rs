@@ -79,9 +79,12 @@ pub(crate) fn same_text(recorded: &str, rendered: &str) -> bool {
     if recorded == rendered {
         return true;
     }
-    let mut parts = recorded.split(BLANK);
-    let (Some(start), Some(end)) = (parts.next(), parts.next_back()) else {
+    let Some((start, behind)) = recorded.split_once(BLANK) else {
         return false;
+    };
+    let (middle, end) = match behind.rsplit_once(BLANK) {
+        Some((middle, end)) => (Some(middle), end),
+        None => (None, behind),
     };
     let Some(mut rest) = rendered
         .strip_prefix(start)
@@ -89,7 +92,7 @@ pub(crate) fn same_text(recorded: &str, rendered: &str) -> bool {
     else {
         return false;
     };
-    for part in parts {
+    for part in middle.into_iter().flat_map(|middle| middle.split(BLANK)) {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,

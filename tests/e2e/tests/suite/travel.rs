@@ -142,6 +142,7 @@ fn difference(me: &Tenant, path: &str, forked: &str) {
         data.iter().find(|step| step["node"] == node).unwrap()
     };
     assert_eq!(step("now")["same"], true, "a taken result is the same");
+    assert_eq!(step("one")["same"], true);
     assert_eq!(step("two")["same"], false);
     assert_eq!(step("two")["input"]["changes"][0]["op"], "replace");
     assert_eq!(step("one")["a"]["shortcut"], "reused");
