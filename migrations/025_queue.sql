@@ -246,7 +246,8 @@ LANGUAGE sql VOLATILE SET search_path = '' AS $$ SELECT to_jsonb(c) FROM nodeai.
 SELECT nodeai.expose('public.queue_claim(jsonb)', '{service_role}');
 
 -- What a run that was taken up needs, as its owner sees it: {"id","org_id","lease_token"} →
--- {"workflow": {"id","name","version","definition"}?, "definition"?, "events", "answers"} or null when the lease is lost.
+-- {"workflow": {"id","name","version","definition"}?, "definition"?, "pieces": of the log, "answers"} or null when the
+-- lease is lost.
 CREATE FUNCTION public.run_load(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
@@ -265,7 +266,7 @@ BEGIN
       workflow := jsonb_set(workflow, '{definition,vars}', q.variables);
     END IF;
   END IF;
-  RETURN jsonb_build_object('workflow', workflow, 'definition', q.definition, 'answers', q.answers, 'events', (
+  RETURN jsonb_build_object('workflow', workflow, 'definition', q.definition, 'answers', q.answers, 'pieces', (
     SELECT coalesce(jsonb_agg(event ORDER BY s.first_seq, place), '[]')
     FROM public.run_log_segments s CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
     WHERE s.org_id = q.org_id AND s.execution_id = q.id));
@@ -378,7 +379,7 @@ END
 $$;
 SELECT nodeai.expose('public.run_requeue(jsonb)', '{authenticated,service_role}');
 
--- What is new of a run: {"id","org_id","from_seq","limit"?,"document"?} → {"execution","events","more","definition"?} or
+-- What is new of a run: {"id","org_id","from_seq","limit"?,"document"?} → {"execution","pieces","more","definition"?} or
 -- null. A segment goes out whole: there may be more events than `limit`, and some before `from_seq`.
 CREATE FUNCTION public.run_events(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
@@ -387,24 +388,25 @@ DECLARE
   after bigint := coalesce((p ->> 'from_seq')::bigint, 0);
   most bigint := coalesce((p ->> 'limit')::bigint, 1000);
   found jsonb;
+  upto bigint;
 BEGIN
   SELECT * INTO q FROM public.execution_queue x
     WHERE x.id = (p ->> 'id')::uuid AND x.org_id = coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid;
   IF q.id IS NULL THEN
     RETURN NULL;
   END IF;
-  SELECT coalesce(jsonb_agg(x.event ORDER BY s.first_seq, x.place), '[]') INTO found
+  SELECT coalesce(jsonb_agg(x.piece ORDER BY s.first_seq, x.place), '[]'), max(s.last_seq) INTO found, upto
     FROM (SELECT y.*, sum(y.last_seq - y.first_seq + 1) OVER (ORDER BY y.first_seq)
             - (y.last_seq - y.first_seq + 1) AS before
           FROM public.run_log_segments y
           WHERE y.org_id = q.org_id AND y.execution_id = q.id AND y.last_seq >= after) s
-    CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
+    CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(piece, place)
     WHERE s.before < most;
-  RETURN jsonb_build_object('execution', nodeai.execution_json(q), 'events', found, 'definition',
+  RETURN jsonb_build_object('execution', nodeai.execution_json(q), 'pieces', found, 'definition',
       CASE WHEN (p ->> 'document')::boolean THEN coalesce(q.definition,
         nodeai.runnable(q.workflow_id, q.workflow_version) -> 'definition') END, 'more', EXISTS (
     SELECT FROM public.run_log_segments y WHERE y.org_id = q.org_id AND y.execution_id = q.id
-      AND y.first_seq > coalesce((found -> -1 ->> 'seq')::bigint, 9223372036854775807)));
+      AND y.first_seq > upto));
 END
 $$;
 SELECT nodeai.expose('public.run_events(jsonb)', '{authenticated,service_role}');

@@ -3,7 +3,7 @@
 use crate::WorkflowsRead;
 use nodeai_app::{Caller, PathId, clock};
 use nodeai_http::{Problem, reply::Json};
-use nodeai_runs::model::{RunFailure, Stored, Usage, Waiting};
+use nodeai_runs::model::{ForkedFrom, RunFailure, Stored, Usage, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -25,6 +25,8 @@ pub struct Execution {
     pub environment: Option<String>,
     /// `vars` as the run had them: the document's under the deployment's. No secrets are among them.
     pub variables: Option<Value>,
+    /// The run that it was forked from.
+    pub forked_from: Option<ForkedFrom>,
     /// Its trace.
     pub trace_id: String,
     /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
@@ -72,6 +74,7 @@ impl From<Stored> for Execution {
             deployment_version: stored.deployment_version,
             environment: stored.environment,
             variables: stored.variables,
+            forked_from: stored.forked_from,
             trace_id: stored.trace_id,
             status: stored.status,
             mode: stored.mode,

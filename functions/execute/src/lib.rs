@@ -1,13 +1,19 @@
 //! Runs: execute a workflow, watch it as it goes, read it back, cancel it.
 
 mod cancel;
+mod diff;
 mod drain;
 mod events;
+mod fork;
 mod get;
 mod list;
+mod log;
 mod model;
+mod recording;
+mod replay;
 mod requeue;
 mod resume;
+mod retention;
 mod run;
 
 nodeai_app::scope! {
@@ -15,6 +21,8 @@ nodeai_app::scope! {
     WorkflowsRun = "workflows:run";
     /// Read runs.
     WorkflowsRead = "workflows:read";
+    /// Say how long runs stay recorded.
+    WorkflowsAdmin = "workflows:admin";
 }
 
 /// The area's routes.
@@ -37,6 +45,32 @@ pub fn routes() -> nodeai_app::Routes {
             "/{id}/requeue",
             "Give a dead letter back to the queue",
             requeue::handle,
+        )
+        .get(
+            "/retention",
+            "How long the logs of runs are kept",
+            retention::get,
+        )
+        .put(
+            "/retention",
+            "Say how long the logs of runs are kept",
+            retention::put,
+        )
+        .get("/{id}/log", "The run's log, event by event", log::handle)
+        .post(
+            "/{id}/replay",
+            "Run it again from its recording, without anything outside",
+            replay::handle,
+        )
+        .post(
+            "/{id}/fork",
+            "Run it again from one of its nodes, with edits",
+            fork::handle,
+        )
+        .get(
+            "/{id}/diff",
+            "What differs between two runs, step by step",
+            diff::handle,
         )
         .post("/{id}/resume", "Answer a node that waits", resume::handle)
         .post("/{id}/cancel", "Cancel a run", cancel::handle)

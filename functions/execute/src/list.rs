@@ -5,7 +5,7 @@ use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{Caller, Query};
 use nodeai_http::page::{Keyset, Page, checked_limit, decode_cursor};
 use nodeai_http::{Problem, reply::Json};
-use nodeai_runs::model::{RunFailure, Usage};
+use nodeai_runs::model::{ForkedFrom, RunFailure, Usage};
 use nodeai_store::{Column, Filter, Select, tables::execution_queue as col};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ const COLUMNS: &[Column] = &[
     col::deployment_id,
     col::deployment_version,
     col::environment,
+    col::forked_from,
+    col::forked_node,
     col::trace_id,
     col::status,
     col::mode,
@@ -40,6 +42,8 @@ pub struct ListQuery {
     workflow_id: Option<String>,
     /// Only runs that came through this deployment (UUID).
     deployment_id: Option<String>,
+    /// Only forks of this run (UUID).
+    forked_from: Option<String>,
     /// Only runs in this state.
     status: Option<State>,
 }
@@ -70,6 +74,8 @@ struct Row {
     deployment_id: Option<String>,
     deployment_version: Option<i64>,
     environment: Option<String>,
+    forked_from: Option<String>,
+    forked_node: Option<String>,
     trace_id: String,
     status: String,
     mode: String,
@@ -96,6 +102,8 @@ pub struct ExecutionBrief {
     deployment_version: Option<i64>,
     /// The deployment's environment then.
     environment: Option<String>,
+    /// The run that it was forked from.
+    forked_from: Option<ForkedFrom>,
     /// Its trace.
     trace_id: String,
     /// State.
@@ -121,6 +129,10 @@ impl From<Row> for ExecutionBrief {
             deployment_id: row.deployment_id,
             deployment_version: row.deployment_version,
             environment: row.environment,
+            forked_from: row
+                .forked_from
+                .zip(row.forked_node)
+                .map(|(execution_id, node)| ForkedFrom { execution_id, node }),
             trace_id: row.trace_id,
             status: row.status,
             mode: row.mode,
@@ -145,6 +157,7 @@ pub async fn handle(
     let select = Select::from(col::TABLE, COLUMNS)
         .filter_if(uuid_filter(col::workflow_id, query.workflow_id)?)
         .filter_if(uuid_filter(col::deployment_id, query.deployment_id)?)
+        .filter_if(uuid_filter(col::forked_from, query.forked_from)?)
         .filter_if(status)
         .newest(col::id, after.map(|k| k.id), limit + 1);
     let rows: Vec<Row> = caller.select(select).await?;

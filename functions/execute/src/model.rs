@@ -3,7 +3,7 @@
 use nodeai_http::{Check, Checker, FieldError};
 use nodeai_runs::{Mode, Queued};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// What to run. Exactly one of `workflow_id` and `definition`.
@@ -17,7 +17,7 @@ pub struct RunRequest {
     #[serde(default)]
     pub version: Option<i64>,
     /// A definition that is not stored: `nodes` and `edges`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "as_stored")]
     pub definition: Option<Value>,
     /// Values for the input nodes.
     #[serde(default)]
@@ -106,6 +106,12 @@ impl RunRequest {
             c.require(limit, "/queue/concurrency/limit", "range", range);
         }
     }
+}
+
+/// What comes with the request runs in the form in which the store keeps it: a replay runs that.
+pub(crate) fn as_stored<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    let given: Option<Value> = Option::deserialize(from)?;
+    Ok(given.map(nodeai_travel::as_stored))
 }
 
 impl Check for RunRequest {

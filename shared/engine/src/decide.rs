@@ -32,7 +32,7 @@ impl Run {
             .place(node)
             .ok_or_else(|| NodeError::new("internal", "no such node in this run", false))?;
         let ready = self.ready_at(place);
-        if let Some(effect) = pinned(&ready.settings) {
+        if let Some(effect) = self.stand_in(node, ready) {
             return Ok(effect);
         }
         let scope = self.scope(place, Some(secrets))?;
@@ -56,6 +56,29 @@ impl Run {
             round: round(frame, place.node),
             callee,
         })
+    }
+
+    /// The names of the secrets that a node's work refers to, in order; none where something stands for its work.
+    pub fn secrets_of(&self, node: &str) -> Vec<String> {
+        let ready = self.place(node).map(|place| self.ready_at(place));
+        match ready.is_some_and(|ready| self.stand_in(node, ready).is_some()) {
+            true => Vec::new(),
+            false => self.plan.secrets_of(node),
+        }
+    }
+
+    /// What stands for a node's work: its result in another run, or the output that its settings have.
+    fn stand_in(&self, node: &str, ready: &Ready) -> Option<Effect> {
+        let started = self.started.as_ref();
+        let reused = started.and_then(|started| started.reused.get(node));
+        let reused = reused.map(|reused| Outcome {
+            output: reused.output.clone(),
+            handle: reused.handle.clone(),
+        });
+        match reused {
+            Some(outcome) => Some(Effect::Passed(outcome, Shortcut::Reused)),
+            None => pinned(&ready.settings),
+        }
     }
 
     /// The error as the node's `retry_if` sees it: the expression decides whether it may pass.

@@ -26,14 +26,14 @@ pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_N
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
-    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RunError,
-    RunStarted, Shortcut, Status, Wait, WaitKind, What,
+    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, Reused,
+    RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodes::{
     CodeCall, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, Outcome as NodeOutcome,
     Paged, Port, Spec, Talk, WaitCall, WorkflowRef, catalogue,
 };
-pub use plan::Compiled;
+pub use plan::{Compiled, Record};
 pub use redact::{BLANK, Redactor};
 pub use schema::check_form;
 pub use scope::Surroundings;

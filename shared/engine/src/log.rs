@@ -1,6 +1,8 @@
 //! The run log: append-only events from which everything else about a run follows. Names
 //! and fields are stable; recorded logs must replay for ever.
 
+use std::collections::BTreeMap;
+
 use nodeai_llm::Usage;
 use nodeai_telemetry::{SpanId, TraceId};
 use serde::{Deserialize, Serialize};
@@ -205,6 +207,18 @@ pub struct RunStarted {
     /// Most nodes that may run, each iteration's counted anew.
     #[serde(default = "most_steps", skip_serializing_if = "is_most_steps")]
     pub max_steps: u64,
+    /// What nodes gave in another run, by node: taken here in place of their work.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reused: BTreeMap<String, Reused>,
+}
+
+/// What a node gave in another run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reused {
+    /// Its output.
+    pub output: Value,
+    /// The handle whose edges were taken.
+    pub handle: String,
 }
 
 /// How deep workflows may call workflows where nothing else is said.
@@ -298,6 +312,8 @@ pub enum Shortcut {
     Pinned,
     /// An earlier call with the same input had this result.
     Cache,
+    /// The run that this one was forked from had this result.
+    Reused,
 }
 
 /// Why an attempt failed.

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::document::{Definition, Edge};
 use crate::fault::{Fault, Faults};
 use crate::graph::{DEFAULT_HANDLE, Graph};
+use crate::log::{Reused, Status};
 use crate::nodes::{self, Flow, Join, Kind, WorkflowRef};
 use crate::scope::Seen;
 use crate::settings::Settings;
@@ -69,6 +71,8 @@ pub struct Compiled {
     /// The body of the error workflow.
     pub(crate) on_failure: Option<usize>,
     pub(crate) max_concurrency: Option<u32>,
+    record: Record,
+    reused: BTreeMap<String, Reused>,
     hash: String,
 }
 
@@ -84,6 +88,31 @@ pub(crate) struct Checked {
 pub(crate) struct RunSettings {
     pub(crate) error_workflow: Option<WorkflowRef>,
     pub(crate) max_concurrency: Option<u32>,
+    pub(crate) record: Record,
+}
+
+/// Which runs keep their log, `settings.record` of a document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// All.
+    #[default]
+    All,
+    /// Those that did not succeed.
+    Failures,
+    /// None.
+    None,
+}
+
+impl Record {
+    /// Whether a run that ended like this keeps its log.
+    pub fn keeps(self, status: Status) -> bool {
+        match self {
+            Self::All => true,
+            Self::Failures => status != Status::Succeeded,
+            Self::None => false,
+        }
+    }
 }
 
 impl Compiled {
@@ -103,6 +132,8 @@ impl Compiled {
             templates,
             on_failure: None,
             max_concurrency: settings.max_concurrency,
+            record: settings.record,
+            reused: BTreeMap::new(),
             hash,
         };
         for (doc, one) in checked.into_iter().enumerate() {
@@ -165,6 +196,22 @@ impl Compiled {
             vars,
             root,
         });
+    }
+
+    /// The same, with results of another run for nodes outside of loops: where such a node's turn comes, its result is
+    /// taken in place of its work.
+    pub fn reusing(self, reused: BTreeMap<String, Reused>) -> Self {
+        Self { reused, ..self }
+    }
+
+    /// The results of another run that runs of this take.
+    pub fn reused(&self) -> &BTreeMap<String, Reused> {
+        &self.reused
+    }
+
+    /// Which of its runs keep their log.
+    pub fn record(&self) -> Record {
+        self.record
     }
 
     /// The document.

@@ -170,6 +170,15 @@ fn read_settings(definition: &Definition, faults: &mut Faults) -> RunSettings {
             faults.add("/settings/max_concurrency", "out_of_range", message);
         }
     }
+    if let Some(record) = of("record").filter(|record| !record.is_null()) {
+        match serde_json::from_value(record.clone()) {
+            Ok(record) => read.record = record,
+            Err(_) => {
+                let message = "expected \"all\", \"failures\" or \"none\"";
+                faults.add("/settings/record", "not_allowed", message);
+            }
+        }
+    }
     read
 }
 

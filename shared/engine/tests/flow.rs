@@ -43,6 +43,7 @@ impl Hand {
             max_concurrency: 8,
             max_depth: 3,
             max_steps,
+            reused: Default::default(),
         })));
         hand
     }

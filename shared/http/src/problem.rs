@@ -111,12 +111,16 @@ problems! {
     conflict = 409 "conflict" "Conflict with the current state";
     /// A sealed value does not open: it was changed in the database, or its master key is another one.
     sealed_value_refused = 409 "sealed-value-refused" "A sealed value does not open";
+    /// A recording of a run is past its retention.
+    recording_gone = 410 "recording-gone" "The recording is gone";
     /// `If-Match` names a version that is not the current one.
     stale = 412 "stale-version" "The resource has changed";
     /// The body is larger than the route takes.
     too_large = 413 "body-too-large" "The body is too large";
     /// The body's media type is not one that the route takes.
     unsupported_media_type = 415 "unsupported-media-type" "Unsupported media type";
+    /// The request is valid by itself, but not for the thing that it is about.
+    does_not_fit = 422 "does-not-fit" "The request does not fit what it is about";
     /// The same `Idempotency-Key` came with another request.
     key_reused = 422 "idempotency-key-reused" "The idempotency key was used for another request";
     /// A provider of connected accounts said no, or something that is no answer of the protocol.
@@ -169,6 +173,12 @@ impl Problem {
             errors,
             ..Self::invalid_input(detail)
         }
+    }
+
+    /// The list of fields that are wrong.
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
     }
 
     /// Adds a header to the answer; a value that is no valid header is left out.

@@ -434,7 +434,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
 
     /// Opens the secrets that a node refers to, just before its first attempt.
     async fn open_secrets(&mut self, node: &str) -> Result<Rc<Held>, NodeError> {
-        let names = self.run.plan().secrets_of(node);
+        let names = self.run.secrets_of(node);
         let key = without_iterations(node);
         if let Some(held) = self.held.get(&key) {
             return Ok(held.clone());

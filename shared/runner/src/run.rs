@@ -132,6 +132,7 @@ pub(crate) fn began(
         max_concurrency: options.max_concurrency,
         max_depth: options.max_depth,
         max_steps: options.max_steps,
+        reused: plan.reused().clone(),
     }))
 }
 

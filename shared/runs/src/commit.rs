@@ -4,9 +4,11 @@ use crate::model::{RunResult, Usage};
 use crate::signals::Lease;
 use crate::start::Started;
 use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans};
+use nodeai_engine::Compiled;
 use nodeai_http::Problem;
 use nodeai_runner::Finished;
 use nodeai_telemetry::Status;
+use nodeai_travel::written;
 use serde_json::{Value, json};
 
 /// Waits between the tries of a commit, ms: about nine seconds in all, so that a short outage loses no run.
@@ -22,6 +24,8 @@ pub struct Ran<'a> {
     pub lease: Option<Lease>,
     /// How many events of its log are kept.
     pub kept: usize,
+    /// What ran, which says what is recorded; everything without.
+    pub plan: Option<&'a Compiled>,
 }
 
 impl<'a> Ran<'a> {
@@ -32,6 +36,7 @@ impl<'a> Ran<'a> {
             workflow_id: started.workflow_id.as_deref(),
             lease: None,
             kept: 0,
+            plan: Some(&started.plan.compiled),
         }
     }
 }
@@ -106,7 +111,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
         },
         "first_seq": ran.kept,
         "last_seq": finished.log.len().saturating_sub(1),
-        "events": finished.log[ran.kept..],
+        "events": recorded(ran, finished),
         "trace": {
             "trace_id": trace_id, "name": name, "kind": "run",
             "status": if ok { Status::Ok } else { Status::Error },
@@ -123,6 +128,16 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
             "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd,
         }],
     })
+}
+
+/// What is kept of the log, by the workflow's own policy: its exact text, so that a replay can be compared with it.
+/// A log whose beginning is kept, since the run outlived a worker, is kept whole.
+fn recorded(ran: &Ran<'_>, finished: &Finished) -> Vec<Value> {
+    let keeps = |plan: &Compiled| plan.record().keeps(finished.status);
+    match ran.kept > 0 || ran.plan.is_none_or(keeps) {
+        true => written(&finished.log[ran.kept..]),
+        false => Vec::new(),
+    }
 }
 
 /// PostgreSQL's jsonb cannot hold U+0000, and what models and servers answer may: it becomes U+FFFD.

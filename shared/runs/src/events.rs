@@ -12,6 +12,7 @@ use nodeai_http::IntoReply;
 use nodeai_http::Problem;
 use nodeai_http::reply::{NoContent, Response, event_stream, sse_keep_alive};
 use nodeai_runner::{Closed, Sink, told};
+use nodeai_travel::Recording;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -24,9 +25,9 @@ const PERIOD_MS: u64 = 300;
 const QUIET_LOOKS: u32 = 50;
 
 #[derive(Deserialize)]
-struct News {
+struct Found {
     execution: Stored,
-    events: Vec<Event>,
+    pieces: Vec<Value>,
     more: bool,
     #[serde(default)]
     definition: Option<Value>,
@@ -61,6 +62,12 @@ pub async fn follow<S: Scope>(
     Ok(event_stream(receiver.boxed()))
 }
 
+struct News {
+    execution: Stored,
+    events: Vec<Event>,
+    more: bool,
+}
+
 struct Look<S> {
     caller: Caller<S>,
     execution_id: String,
@@ -73,13 +80,18 @@ impl<S: Scope> Look<S> {
     async fn news(&mut self) -> Result<News, Problem> {
         let args = json!({"id": self.execution_id, "org_id": self.caller.org_id(), "from_seq": self.from_seq,
             "document": self.types.is_none()});
-        let news: Option<News> = self.caller.call("run_events", &args).await?;
+        let found: Option<Found> = self.caller.call("run_events", &args).await?;
         self.caller.session.release();
-        let mut news = news.ok_or_else(|| Problem::not_found("there is no such run"))?;
-        if self.types.is_none() {
-            self.types = Some(types_of(news.definition.take()));
-        }
-        Ok(news)
+        let found = found.ok_or_else(|| Problem::not_found("there is no such run"))?;
+        let types = || types_of(found.definition);
+        self.types.get_or_insert_with(types);
+        let recording = Recording::read(found.pieces)
+            .map_err(|unreadable| Problem::internal(unreadable.to_string()))?;
+        Ok(News {
+            execution: found.execution,
+            events: recording.events().to_vec(),
+            more: found.more,
+        })
     }
 
     async fn tell(&mut self, first: News, client: &Events) -> Result<(), Closed> {

@@ -72,6 +72,15 @@ pub struct RunResult {
     pub error: Option<RunFailure>,
 }
 
+/// The run that another one was forked from.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ForkedFrom {
+    /// The run; it may be gone meanwhile.
+    pub execution_id: String,
+    /// The node from which on this one really ran.
+    pub node: String,
+}
+
 /// An execution as the store's functions give it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stored {
@@ -86,6 +95,8 @@ pub struct Stored {
     pub environment: Option<String>,
     #[serde(default)]
     pub variables: Option<Value>,
+    #[serde(default)]
+    pub forked_from: Option<ForkedFrom>,
     pub trace_id: String,
     pub status: String,
     pub mode: String,

@@ -27,9 +27,23 @@ pub async fn plan<S: Scope>(
     definition: &Value,
     inputs: Map<String, Value>,
 ) -> Result<Plan, Problem> {
+    let compiled = compiled(caller, definition).await?;
+    let compiled = compiled.map_err(|faults| problem(faults, "/definition"))?;
+    ready(compiled, inputs)
+}
+
+/// Compiles `definition` with the workflows that it calls; the faults are the document's. Errors: 400 when it calls too
+/// many; 503 when the store stays away.
+pub async fn compiled<S: Scope>(
+    caller: &Caller<S>,
+    definition: &Value,
+) -> Result<Result<Compiled, Vec<Fault>>, Problem> {
     let library = library(caller, definition).await?;
-    let compiled =
-        compile_with(definition, &library).map_err(|faults| problem(faults, "/definition"))?;
+    Ok(compile_with(definition, &library))
+}
+
+/// What is compiled, with inputs that fit it. Errors: 400 with pointers below `/inputs`.
+pub fn ready(compiled: Compiled, inputs: Map<String, Value>) -> Result<Plan, Problem> {
     let inputs = compiled
         .check_inputs(Value::Object(inputs))
         .map_err(|faults| problem(faults, ""))?;

@@ -15,11 +15,12 @@ use journal::{Log, rest};
 use nodeai_app::errors::{log, storage_problem, store_problem};
 use nodeai_app::settings::Settings;
 use nodeai_app::{App, Caller, Cx, Scope, clock};
-use nodeai_engine::{Event, RunError, Status, Totals};
+use nodeai_engine::{RunError, Status, Totals};
 use nodeai_http::Problem;
 use nodeai_runner::{Ended, Finished, Journaling};
 use nodeai_store::{Claim, Claimed, Session, Store};
 use nodeai_telemetry::{Span, TraceContext};
+use nodeai_travel::Recording;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -79,7 +80,7 @@ struct Loaded {
     definition: Option<Value>,
     #[serde(default)]
     answers: Vec<Said>,
-    events: Vec<Event>,
+    pieces: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -220,6 +221,10 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         Err(problem) if problem.status >= 500 => return Err(problem),
         Err(problem) => return cannot_run(caller, &stored, lease, problem).await,
     };
+    let log = match Recording::read(loaded.pieces) {
+        Ok(recording) => recording.events().to_vec(),
+        Err(error) => return Err(Problem::internal(error.to_string())),
+    };
     let started = Started {
         execution_id: stored.id.clone(),
         workflow_id: stored.workflow_id.clone(),
@@ -235,7 +240,7 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         slice_end_us: clock::now_us().saturating_add_unsigned(slice_us),
         patience_us: PATIENCE_US,
     };
-    let ended = drive_queued(caller, &started, loaded.events, &signals, journaling).await;
+    let ended = drive_queued(caller, &started, log, &signals, journaling).await;
     match ended {
         Ok(Ended::Finished { finished, kept }) => {
             let ran = Ran {
@@ -313,6 +318,7 @@ async fn cannot_run(
         workflow_id: stored.workflow_id.as_deref(),
         lease: Some(lease),
         kept: 0,
+        plan: None,
     };
     Ok(commit(caller, &ran, finished).await?.status)
 }

@@ -132,7 +132,8 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         (other, _) => return Err(refusal(other, ask.what)),
     }
     let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
-        (Some(ready), _) => (None, String::new(), ready),
+        (Some(ready), None) => (None, String::new(), ready),
+        (Some(ready), Some(workflow)) => (Some(workflow.id), workflow.name, ready),
         (None, Some(workflow)) => {
             let made = workflow.plan(caller, ask.inputs).await;
             let ready = or_abandon(caller, &execution_id, made).await?;

@@ -29,7 +29,7 @@ columns! {
     /// Executions, running and ended.
     execution_queue {
         id: Uuid, org_id: Uuid, workflow_id: Uuid, workflow_version: Int, deployment_id: Uuid, deployment_version: Int,
-        environment: Text, trace_id: Text, status: Text, mode: Text,
+        environment: Text, forked_from: Uuid, forked_node: Text, trace_id: Text, status: Text, mode: Text,
         inputs: Json, outputs: Json, error: Json, prompt_tokens: Int, completion_tokens: Int, cost_pusd: Int,
         created_at: Time, started_at: Time, finished_at: Time,
     }

@@ -84,6 +84,7 @@ impl World {
             max_concurrency: self.cap,
             max_depth: MAX_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
+            reused: Default::default(),
         }));
         self.take(started)?;
         for step in 0..20_000 {
@@ -230,17 +231,18 @@ impl World {
         let ended = self.ended.entry(node.clone()).or_default();
         *ended += 1;
         let kind = self.plan.kind_of(&node).unwrap_or_default();
+        let mut call = Box::<CallMeta>::default();
         let result = match self.fate.failure(&node, kind, *ended) {
             Some(error) => AttemptResult::Error {
                 error: self.run.judge(&node, attempt, error),
             },
-            None => self.work(&node)?,
+            None => self.work(&node, &mut call)?,
         };
         let fact = What::AttemptFinished {
             node,
             attempt,
             result,
-            call: Box::<CallMeta>::default(),
+            call,
         };
         self.take(fact.clone())?;
         match self.dice.percent(10) && self.run.accept(fact, self.now_us).is_ok() {
@@ -249,9 +251,13 @@ impl World {
         }
     }
 
-    fn work(&self, node: &str) -> Result<AttemptResult, String> {
+    fn work(&self, node: &str, call: &mut CallMeta) -> Result<AttemptResult, String> {
         let effect = self.run.decide(node, &BTreeMap::new());
-        match effect.map_err(|error| format!("{node}: {error}"))? {
+        let effect = effect.map_err(|error| format!("{node}: {error}"))?;
+        if let Effect::Passed(_, shortcut) = &effect {
+            call.shortcut = Some(*shortcut);
+        }
+        match effect {
             Effect::Done(outcome) | Effect::Passed(outcome, _) => Ok(AttemptResult::Ok {
                 output: outcome.output,
                 handle: outcome.handle,

@@ -10,6 +10,7 @@ use nodeai_engine::{AttemptResult, Event, Wait, What};
 use nodeai_http::Problem;
 use nodeai_runner::{Journal, Lost};
 use nodeai_store::{Error, Session};
+use nodeai_travel::written;
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -39,7 +40,7 @@ impl Log {
         let seq = |event: Option<&Event>| event.map_or(0, |event| event.seq);
         let mut args = json!({"id": self.execution_id, "org_id": self.session.org_id(),
             "lease_token": self.lease, "lease_us": LEASE_US, "first_seq": seq(events.first()),
-            "last_seq": seq(events.last()), "events": events, "progress": events.iter().any(gets_on),
+            "last_seq": seq(events.last()), "events": written(events), "progress": events.iter().any(gets_on),
             "park": park});
         strip_nul(&mut args);
         let mut waits = BACKOFF_MS.iter();

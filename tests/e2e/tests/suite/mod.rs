@@ -30,6 +30,7 @@ mod streams;
 mod system;
 mod tenants;
 mod traces;
+mod travel;
 mod versions;
 
 /// The application that the tests of this backend share; each test brings tenants of its own.

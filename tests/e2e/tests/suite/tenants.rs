@@ -29,6 +29,7 @@ fn body_for(method: &str, path: &str) -> Value {
             json!({"name": "x", "subject": "user", "per_minute": 1, "burst": 1})
         }
         ("POST", "/api/v1/workflows/execute/{id}/resume") => json!({"node": "ask"}),
+        ("POST", "/api/v1/workflows/execute/{id}/fork") => json!({"from": "out"}),
         ("POST", "/api/v1/workflows/{id}/merge") => json!({"base": 1, "theirs": 1}),
         ("POST", "/api/v1/workflows/{id}/restore") => json!({"version": 1}),
         ("POST", "/api/v1/workflows/{id}/shares") => json!({"link": true}),

@@ -12,4 +12,5 @@ mod secrets;
 mod shares;
 mod tenancy;
 mod traces;
+mod travel;
 mod writes;

@@ -118,7 +118,7 @@ async fn only_the_last_lease_may_write() {
         "committed"
     );
     let events = a.call("run_events", json!({"id": run})).await;
-    assert_eq!(events["events"], json!([{"seq": 0}]), "{events}");
+    assert_eq!(events["pieces"], json!([{"seq": 0}]), "{events}");
 }
 
 #[tokio::test]
