@@ -165,7 +165,12 @@ fn a_fork_without_edits_gives_what_the_run_gave() {
             );
         }
         for event in &second.log {
-            if let What::AttemptFinished { node, call, .. } = &event.what
+            if let What::AttemptFinished {
+                node,
+                call,
+                result: AttemptResult::Ok { .. },
+                ..
+            } = &event.what
                 && forked.reused.contains_key(node)
             {
                 assert_eq!(call.shortcut, Some(Shortcut::Reused), "seed {seed}: {node}");

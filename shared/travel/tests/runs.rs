@@ -159,8 +159,7 @@ fn a_secret_does_not_hide_what_else_is_other() {
 fn another_document_is_another_run() {
     let finished = first_run(&Outside::default());
     let mut other = document();
-    other["nodes"][1]["data"]["operation"] = json!("truncate");
-    other["nodes"][1]["data"]["unit"] = json!("day");
+    other["nodes"][3]["data"]["method"] = json!("PUT");
     let replayed = replay(Arc::new(plan(&other)), &recorded(&finished.log));
     assert!(!replayed.identical);
     assert_eq!(replayed.divergence.unwrap().what, "document");
