@@ -100,7 +100,9 @@ impl Recorded {
     /// The workflow that ran. Errors: 409 when it is not there for the caller any more.
     pub fn workflow(&self) -> Result<&Ran, Problem> {
         let gone = "the workflow that ran is not there any more";
-        self.workflow.as_ref().ok_or_else(|| Problem::conflict(gone))
+        self.workflow
+            .as_ref()
+            .ok_or_else(|| Problem::conflict(gone))
     }
 
     /// The document that ran. Errors: 409.

@@ -37,13 +37,10 @@ pub(crate) fn agrees(recorded: &Value, rendered: Twice<'_>) -> bool {
             };
             let pairs = one.iter().zip(other);
             recorded.len() == one.len()
-                && recorded
-                    .iter()
-                    .zip(pairs)
-                    .all(|(recorded, (one, other))| {
-                        let other = Some(other);
-                        agrees(recorded, Twice { one, other })
-                    })
+                && recorded.iter().zip(pairs).all(|(recorded, (one, other))| {
+                    let other = Some(other);
+                    agrees(recorded, Twice { one, other })
+                })
         }
         (one, other) => one != other || same(recorded, one),
     }
@@ -114,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_blank_stands_for_any_text_and_nothing_else_does() {
-        assert!(plain(json!({"a": ["x [redacted] y"]}), json!({"a": ["x hush y"]})));
+        assert!(plain(
+            json!({"a": ["x [redacted] y"]}),
+            json!({"a": ["x hush y"]})
+        ));
         assert!(plain(json!("[redacted]/[redacted]"), json!("a/b")));
         assert!(!plain(json!("x [redacted] y"), json!("x hush z")));
         assert!(!plain(json!("[redacted]a[redacted]"), json!("bbb")));

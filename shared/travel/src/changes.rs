@@ -157,5 +157,9 @@ fn short_to(value: &Value, most: usize) -> Option<Value> {
         return None;
     }
     let end = text.floor_char_boundary(most);
-    Some(Value::String(format!("{}… ({} bytes)", &text[..end], text.len())))
+    Some(Value::String(format!(
+        "{}… ({} bytes)",
+        &text[..end],
+        text.len()
+    )))
 }

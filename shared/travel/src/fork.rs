@@ -196,14 +196,20 @@ impl<'a> Document<'a> {
         let mut touched = BTreeSet::new();
         for node in &self.definition.nodes {
             let id = node.id.as_str();
-            let same = before.nodes.get(id).is_some_and(|was| does_the_same(was, node))
+            let same = before
+                .nodes
+                .get(id)
+                .is_some_and(|was| does_the_same(was, node))
                 && before.incoming.get(id) == self.incoming.get(id);
             if !same {
                 touched.extend(self.outermost(id));
             }
         }
         // A loop that has lost a node is another loop.
-        let gone = before.nodes.values().filter(|was| !self.nodes.contains_key(was.id.as_str()));
+        let gone = before
+            .nodes
+            .values()
+            .filter(|was| !self.nodes.contains_key(was.id.as_str()));
         for parent in gone.filter_map(|was| was.parent.as_deref()) {
             touched.extend(self.outermost(parent));
         }
@@ -215,7 +221,8 @@ fn does_the_same(was: &Node, is: &Node) -> bool {
     let acts = |node: &Node| -> Map<String, Value> {
         let data = node.data.iter();
         let acts = data.filter(|(name, _)| !REMARKS.contains(&name.as_str()));
-        acts.map(|(name, value)| (name.clone(), value.clone())).collect()
+        acts.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
     was.kind == is.kind && was.parent == is.parent && acts(was) == acts(is)
 }
@@ -232,7 +239,9 @@ pub fn edited(definition: &Value, data: &Map<String, Value>) -> Result<Value, Ve
         let node = nodes.into_iter().find(|node| node["id"] == id.as_str());
         match node.and_then(Value::as_object_mut) {
             Some(node) => {
-                let data = node.entry("data").or_insert_with(|| Value::Object(Map::new()));
+                let data = node
+                    .entry("data")
+                    .or_insert_with(|| Value::Object(Map::new()));
                 merge(data, patch);
             }
             None => {

@@ -8,6 +8,7 @@
 
 mod agree;
 mod changes;
+mod decided;
 mod fork;
 mod recording;
 mod replay;

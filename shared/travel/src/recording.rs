@@ -121,7 +121,10 @@ mod tests {
         let output = json!({"long name": 1e16, "b": 0.1 + 0.2, "a": "\u{0}é", "n": 1.0});
         let events = vec![event(0, output), event(1, json!([-0.0]))];
         let pieces = written(&events);
-        assert!(!json!(pieces).to_string().contains("\\u0000\""), "{pieces:?}");
+        assert!(
+            !json!(pieces).to_string().contains("\\u0000\""),
+            "{pieces:?}"
+        );
         let read = Recording::read(pieces).unwrap();
         assert_eq!(text(read.events()), text(&events));
         assert_eq!(read.differs_at(&events), None);

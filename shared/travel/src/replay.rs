@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use nodeai_engine::{
-    AttemptResult, BLANK, CallMeta, Compiled, Effect, Event, Illegal, NodeError, NodeOutcome, Run,
-    RunError, Shortcut, Status, Wait, WaitCall, What,
+    AttemptResult, BLANK, CallMeta, Compiled, Effect, Event, Illegal, NodeError, Run, RunError,
+    Status, What,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,18 +18,10 @@ use serde_json::{Value, json};
 
 use crate::agree::{Twice, agrees, same_text};
 use crate::changes::short;
+use crate::decided::{
+    Decided, RETRY_IF, Verdict, is_call, is_from_outside, kind, told, value_of, waits_as,
+};
 use crate::recording::Recording;
-
-/// Errors that come from outside of the node, before or in place of its own work.
-const FROM_OUTSIDE: [&str; 5] = [
-    "lost",
-    "cancelled",
-    "secret_missing",
-    "secrets_unavailable",
-    "secret_host_refused",
-];
-/// What the engine puts between an error's message and that of its `retry_if`.
-const RETRY_IF: &str = "; and /retry/retry_if: ";
 
 /// What came of a replay.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +93,13 @@ pub fn replay(plan: Arc<Compiled>, recording: &Recording) -> Replayed {
         let recorded = recording.events().get(at).map(|event| json!(event));
         let replayed = player.events.get(at).map(|event| json!(event));
         let replayed = replayed.unwrap_or_default();
-        player.differs(at as u64, None, "bytes", recorded.unwrap_or_default(), replayed);
+        player.differs(
+            at as u64,
+            None,
+            "bytes",
+            recorded.unwrap_or_default(),
+            replayed,
+        );
     }
     player.finish()
 }
@@ -118,23 +116,6 @@ fn ends(log: &[Event]) -> HashMap<(String, u32), AttemptResult> {
         _ => None,
     });
     ended.collect()
-}
-
-/// What an attempt does, decided anew.
-struct Decided {
-    one: Result<Effect, NodeError>,
-    /// With other stand-ins, where the node has secrets.
-    other: Option<Result<Effect, NodeError>>,
-    started_us: i64,
-}
-
-/// How a part of an attempt compares.
-enum Verdict {
-    Same,
-    /// It depends on a secret.
-    Unknown,
-    /// This is what it is now.
-    Differs(Value),
 }
 
 struct Player {
@@ -171,7 +152,13 @@ impl Player {
     /// A fact.
     fn take(&mut self, event: &Event) -> bool {
         if let Some(next) = self.expected.pop_front() {
-            self.differs(event.seq, node_of(&next.what), "decision", json!(event), json!(next));
+            self.differs(
+                event.seq,
+                node_of(&next.what),
+                "decision",
+                json!(event),
+                json!(next),
+            );
             self.events.push(next);
             return false;
         }
@@ -198,7 +185,13 @@ impl Player {
         let same = next.as_ref() == Some(event);
         if !same {
             let replayed = next.as_ref().map(|next| json!(next)).unwrap_or_default();
-            self.differs(event.seq, node_of(&event.what), "decision", json!(event), replayed);
+            self.differs(
+                event.seq,
+                node_of(&event.what),
+                "decision",
+                json!(event),
+                replayed,
+            );
         }
         self.events.extend(next);
         same
@@ -283,7 +276,15 @@ impl Player {
         let not_rendered = ended.is_some_and(is_from_outside);
         let incoming = self.run.input_of(node, None).unwrap_or_default();
         let (one_only, other) = (&incoming, None);
-        if not_rendered && agrees(was, Twice { one: one_only, other }) {
+        if not_rendered
+            && agrees(
+                was,
+                Twice {
+                    one: one_only,
+                    other,
+                },
+            )
+        {
             return Verdict::Same;
         }
         match decided.other.is_some() && decided.one.is_err() {
@@ -306,8 +307,8 @@ impl Player {
             return Verdict::Same;
         }
         let same = match (&decided.one, was) {
-            (Ok(Effect::Llm(_) | Effect::Http(_)), AttemptResult::Ok { .. }) => true,
-            (Ok(Effect::Llm(_) | Effect::Http(_)), AttemptResult::Error { error }) => {
+            (Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)), AttemptResult::Ok { .. }) => true,
+            (Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)), AttemptResult::Error { error }) => {
                 self.is_judged(node, attempt, error)
             }
             (Ok(_), AttemptResult::Ok { output, handle }) => {
@@ -402,61 +403,6 @@ impl Player {
             divergence: self.first,
             differences: self.differences,
         }
-    }
-}
-
-fn is_from_outside(result: &AttemptResult) -> bool {
-    match result {
-        AttemptResult::Error { error } => FROM_OUTSIDE.contains(&error.kind.as_str()),
-        _ => false,
-    }
-}
-
-fn is_call(effect: &Result<Effect, NodeError>) -> bool {
-    matches!(effect, Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)))
-}
-
-fn kind(effect: &Result<Effect, NodeError>) -> &'static str {
-    match effect {
-        Ok(Effect::Done(_) | Effect::Passed(..)) => "value",
-        Ok(Effect::Enter(_)) => "enter",
-        Ok(Effect::Wait(_)) => "wait",
-        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => "call",
-        Err(_) => "error",
-    }
-}
-
-/// A value that needs no call.
-fn value_of(effect: &Result<Effect, NodeError>) -> Option<(&NodeOutcome, Option<Shortcut>)> {
-    match effect {
-        Ok(Effect::Done(outcome)) => Some((outcome, None)),
-        Ok(Effect::Passed(outcome, shortcut)) => Some((outcome, Some(*shortcut))),
-        _ => None,
-    }
-}
-
-/// Whether a wait is the one that was recorded; it began at some time between these two.
-fn waits_as(now: &WaitCall, was: &Wait, started_us: i64, finished_us: i64) -> bool {
-    let earliest = now.clone().begin(started_us);
-    let latest = now.clone().begin(finished_us);
-    let until = earliest.until_us <= was.until_us && was.until_us <= latest.until_us;
-    let until_us = was.until_us;
-    until && Wait { until_us, ..earliest } == *was
-}
-
-/// What an attempt does now, for people.
-fn told(effect: &Result<Effect, NodeError>) -> Value {
-    match effect {
-        Ok(Effect::Done(outcome)) => {
-            json!({"status": "ok", "output": outcome.output, "handle": outcome.handle})
-        }
-        Ok(Effect::Passed(outcome, shortcut)) => {
-            json!({"status": "ok", "output": outcome.output, "handle": outcome.handle, "shortcut": shortcut})
-        }
-        Ok(Effect::Enter(items)) => json!({"status": "enter", "items": items}),
-        Ok(Effect::Wait(wait)) => json!({"status": "wait", "wait": wait}),
-        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => json!({"status": "call"}),
-        Err(error) => json!({"status": "error", "error": error}),
     }
 }
 

@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn members_come_back_by_length_and_numbers_by_value() {
-        let given = json!({"zz": 1e16, "b": {"long": -1e17, "é": 1e300, "a": 1.0}, "a": [-0.0, "x\u{0}"]});
+        let given =
+            json!({"zz": 1e16, "b": {"long": -1e17, "é": 1e300, "a": 1.0}, "a": [-0.0, "x\u{0}"]});
         let stored = as_stored(given);
         assert_eq!(
             stored.to_string(),

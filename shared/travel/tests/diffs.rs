@@ -68,7 +68,10 @@ fn large_values_are_told_within_bounds() {
 
 #[test]
 fn a_change_says_what_was_there() {
-    let (a, b) = (json!({"list": [1, 2, 3, 4]}), json!({"list": [1, 9, 4], "n": null}));
+    let (a, b) = (
+        json!({"list": [1, 2, 3, 4]}),
+        json!({"list": [1, 9, 4], "n": null}),
+    );
     let found = changes(&a, &b).changes;
     let told: Vec<(ChangeOp, &str)> = found.iter().map(|c| (c.op, c.path.as_str())).collect();
     assert_eq!(

@@ -84,7 +84,7 @@ impl World {
             max_concurrency: self.cap,
             max_depth: MAX_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
-            reused: Default::default(),
+            reused: self.plan.reused().clone(),
         }));
         self.take(started)?;
         for step in 0..20_000 {

@@ -70,7 +70,10 @@ impl HttpPort for Outside {
             "/flaky" if first => (503, json!({"error": "busy"})),
             "/v1/chat/completions" => (200, completion()),
             "/lost" => return Err(TransportError::network("connection reset")),
-            path => (200, json!({"path": path, "b": 1e16, "a": [1.5, 0.1 + 0.2], "n": self.asked.borrow().len()})),
+            path => (
+                200,
+                json!({"path": path, "b": 1e16, "a": [1.5, 0.1 + 0.2], "n": self.asked.borrow().len()}),
+            ),
         };
         let body = Bytes::from(answer.to_string());
         let body: Body = futures::stream::iter([Ok(body)]).boxed_local();

@@ -118,11 +118,24 @@ fn a_fork_with_an_edit_calls_only_what_comes_after() {
         read["forked_from"],
         json!({"execution_id": run.json["execution_id"], "node": "two"})
     );
-    assert_eq!(read["workflow_id"], Value::Null, "what is edited is not what is stored");
-    let list = me.get(&format!("{RUNS}?forked_from={}", path.rsplit('/').next().unwrap()));
-    assert_eq!(list.json["data"][0]["execution_id"], fork.json["execution_id"]);
+    assert_eq!(
+        read["workflow_id"],
+        Value::Null,
+        "what is edited is not what is stored"
+    );
+    let list = me.get(&format!(
+        "{RUNS}?forked_from={}",
+        path.rsplit('/').next().unwrap()
+    ));
+    assert_eq!(
+        list.json["data"][0]["execution_id"],
+        fork.json["execution_id"]
+    );
     assert_eq!(list.json["data"][0]["forked_from"]["node"], "two");
-    assert_eq!(fork.json["usage"]["prompt_tokens"], read["usage"]["prompt_tokens"]);
+    assert_eq!(
+        fork.json["usage"]["prompt_tokens"],
+        read["usage"]["prompt_tokens"]
+    );
     drop(llm);
     let replay = me.post(&format!("{forked}/replay"), &json!({}));
     assert_eq!(replay.json["identical"], true, "{}", replay.text);
@@ -133,7 +146,10 @@ fn a_fork_with_an_edit_calls_only_what_comes_after() {
 fn difference(me: &Tenant, path: &str, forked: &str) {
     let diff = me.get(&format!("{forked}/diff"));
     assert_status(&diff, 200);
-    let sides = (&diff.json["a"]["execution_id"], &diff.json["b"]["execution_id"]);
+    let sides = (
+        &diff.json["a"]["execution_id"],
+        &diff.json["b"]["execution_id"],
+    );
     assert!(forked.ends_with(sides.0.as_str().unwrap()), "{}", diff.text);
     assert!(path.ends_with(sides.1.as_str().unwrap()), "{}", diff.text);
     assert_eq!(diff.json["summary"]["only_in_a"], 0);
@@ -155,17 +171,25 @@ fn difference(me: &Tenant, path: &str, forked: &str) {
     assert_eq!(first["data"].as_array().unwrap().len(), 1);
     let id = path.rsplit('/').next().unwrap();
     let itself = me.get(&format!("{path}/diff?with={id}&changed=true")).json;
-    assert_eq!((&itself["data"], &itself["next_cursor"]), (&json!([]), &Value::Null));
+    assert_eq!(
+        (&itself["data"], &itself["next_cursor"]),
+        (&json!([]), &Value::Null)
+    );
     assert_eq!(itself["definition"], Value::Null);
     assert_problem(&me.get(&format!("{path}/diff")), 400, "invalid-input");
-    let nobody = me.get(&format!("{path}/diff?with=01900000-0000-7000-8000-000000000000"));
+    let nobody = me.get(&format!(
+        "{path}/diff?with=01900000-0000-7000-8000-000000000000"
+    ));
     assert_problem(&nobody, 404, "not-found");
 }
 
 #[test]
 fn what_cannot_be_forked_is_refused_with_its_place() {
     let me = app().tenant();
-    let run = me.run(&super::deployments::saying("Hi {{ inputs.name }}"), json!({"name": "x"}));
+    let run = me.run(
+        &super::deployments::saying("Hi {{ inputs.name }}"),
+        json!({"name": "x"}),
+    );
     let path = path_of(&run);
     let fork = |body: Value| me.post(&format!("{path}/fork"), &body);
     let unknown = fork(json!({"from": "nobody"}));
@@ -175,14 +199,18 @@ fn what_cannot_be_forked_is_refused_with_its_place() {
     assert_eq!(outputs.json["errors"][0]["pointer"], "/outputs/nobody");
     let both = fork(json!({"from": "say", "edits": {"definition": {}, "node_data": {}}}));
     assert_eq!(both.json["errors"][0]["pointer"], "/edits", "{}", both.text);
-    let invalid = fork(json!({"from": "say", "edits": {"node_data": {"say": {"template": "{{ nope }}"}}}}));
+    let invalid =
+        fork(json!({"from": "say", "edits": {"node_data": {"say": {"template": "{{ nope }}"}}}}));
     assert_problem(&invalid, 400, "invalid-input");
     assert_eq!(
         invalid.json["errors"][0]["pointer"],
         "/edits/node_data/say/template"
     );
     let empty = fork(json!({"from": "say", "edits": {"definition": {"nodes": [], "edges": []}}}));
-    assert_eq!(empty.json["errors"][0]["pointer"], "/edits/definition/nodes");
+    assert_eq!(
+        empty.json["errors"][0]["pointer"],
+        "/edits/definition/nodes"
+    );
     // Outputs that are given stand for the node's own, and what follows sees them.
     let given = fork(json!({"from": "out", "outputs": {"say": {"text": "given"}}}));
     assert_eq!(said(&given), "given");
@@ -194,7 +222,11 @@ fn what_cannot_be_forked_is_refused_with_its_place() {
         return; // somebody else's database
     };
     assert_problem(&fork(json!({"from": "say"})), 409, "conflict");
-    assert_problem(&me.post(&format!("{path}/replay"), &json!({})), 409, "conflict");
+    assert_problem(
+        &me.post(&format!("{path}/replay"), &json!({})),
+        409,
+        "conflict",
+    );
 }
 
 #[test]
@@ -203,7 +235,11 @@ fn what_is_not_recorded_or_kept_no_longer_says_so() {
     let mut silent = super::deployments::saying("Hi");
     silent["settings"] = json!({"record": "none"});
     let path = path_of(&me.run(&silent, json!({})));
-    assert_problem(&me.post(&format!("{path}/replay"), &json!({})), 409, "conflict");
+    assert_problem(
+        &me.post(&format!("{path}/replay"), &json!({})),
+        409,
+        "conflict",
+    );
     assert_problem(&me.get(&format!("{path}/log")), 409, "conflict");
     silent["settings"] = json!({"record": "sometimes"});
     assert_problem(&me.run(&silent, json!({})), 400, "invalid-input");
@@ -215,7 +251,10 @@ fn what_is_not_recorded_or_kept_no_longer_says_so() {
     assert_problem(&refused, 400, "invalid-input");
     let set = me.put_with(&retention, &[], &json!({"days": 2}));
     assert_status(&set, 200);
-    assert_eq!(me.get(&retention).json, json!({"days": 2, "in_force_days": 2}));
+    assert_eq!(
+        me.get(&retention).json,
+        json!({"days": 2, "in_force_days": 2})
+    );
     let path = path_of(&me.run(&super::deployments::saying("Hi"), json!({})));
     let id = path.rsplit('/').next().unwrap();
     let Some(()) = app().owner(&format!(
@@ -232,16 +271,26 @@ fn what_is_not_recorded_or_kept_no_longer_says_so() {
     ] {
         assert_problem(&reply, 410, "recording-gone");
     }
-    assert_eq!(me.get(&path).json["outputs"]["out"], "Hi", "the run itself stays");
+    assert_eq!(
+        me.get(&path).json["outputs"]["out"],
+        "Hi",
+        "the run itself stays"
+    );
 }
 
 #[test]
 fn a_fork_of_a_deployed_run_needs_the_right_to_run_deployments() {
     let me = app().tenant();
-    let mut definition = super::deployments::saying("{{ vars.greeting }} {{ inputs.name | default('you') }}");
+    let mut definition =
+        super::deployments::saying("{{ vars.greeting }} {{ inputs.name | default('you') }}");
     definition["vars"] = json!({"greeting": "Hi"});
     let workflow = me.workflow("deployed", &definition);
-    deploy(&me, &workflow, "travel", json!({"variables": {"greeting": "Moin"}}));
+    deploy(
+        &me,
+        &workflow,
+        "travel",
+        json!({"variables": {"greeting": "Moin"}}),
+    );
     let run = invoke(&me, "travel");
     assert_eq!(said(&run), "Moin you");
     let path = path_of(&run);
@@ -254,7 +303,11 @@ fn a_fork_of_a_deployed_run_needs_the_right_to_run_deployments() {
     };
     let fork = json!({"from": "say", "inputs": {"name": "Ada"}});
     let without = key(json!(["workflows:run", "workflows:read"]));
-    assert_problem(&without.post(&format!("{path}/fork"), &fork), 403, "forbidden");
+    assert_problem(
+        &without.post(&format!("{path}/fork"), &fork),
+        403,
+        "forbidden",
+    );
     let with = key(json!(["workflows:run", "deployments:run"]));
     let forked = with.post(&format!("{path}/fork"), &fork);
     assert_eq!(said(&forked), "Moin Ada");

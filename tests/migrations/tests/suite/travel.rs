@@ -22,7 +22,10 @@ async fn recorded(session: &Session) -> String {
     assert_eq!(started["outcome"], "started");
     let end = json!({"execution": {"id": run, "status": "succeeded", "outputs": {}},
         "first_seq": 0, "last_seq": 1, "events": [TEXT]});
-    assert_eq!(session.call("run_commit", end).await["outcome"], "committed");
+    assert_eq!(
+        session.call("run_commit", end).await["outcome"],
+        "committed"
+    );
     run
 }
 
@@ -37,11 +40,20 @@ async fn a_recording_keeps_its_text_and_is_its_tenants() {
         .await;
     assert_eq!(whole["pieces"], json!([TEXT]));
     assert_eq!(whole["workflow"]["definition"], json!({"nodes": []}));
-    assert_eq!((&whole["dropped"], &whole["execution"]["forked_from"]), (&json!(false), &Value::Null));
+    assert_eq!(
+        (&whole["dropped"], &whole["execution"]["forked_from"]),
+        (&json!(false), &Value::Null)
+    );
     let later = json!({"id": run, "first_seq": 2, "last_seq": 9});
     let later = a.call("run_recording", later).await;
-    assert_eq!((&later["pieces"], &later["workflow"]), (&json!([]), &Value::Null));
-    assert_eq!(b.call("run_recording", json!({"id": run})).await, Value::Null);
+    assert_eq!(
+        (&later["pieces"], &later["workflow"]),
+        (&json!([]), &Value::Null)
+    );
+    assert_eq!(
+        b.call("run_recording", json!({"id": run})).await,
+        Value::Null
+    );
 }
 
 #[tokio::test]
@@ -76,7 +88,10 @@ async fn recordings_go_by_their_own_retention() {
     let owner = db.owner().await;
     let drop = || async {
         let row = owner
-            .query_one("SELECT nodeai.drop_run_logs((now() AT TIME ZONE 'UTC')::date)", &[])
+            .query_one(
+                "SELECT nodeai.drop_run_logs((now() AT TIME ZONE 'UTC')::date)",
+                &[],
+            )
             .await
             .expect("housekeeping");
         row.get::<_, Value>(0)["run_logs_dropped"].clone()
@@ -91,12 +106,22 @@ async fn recordings_go_by_their_own_retention() {
         "audit": {"action": "set", "resource_type": "organisation", "resource_id": tenant.org},
         "answer": {"status": 200, "headers": [], "body": {}}});
     let done = a.call("command", set).await;
-    assert_eq!(done["answer"]["body"], json!({"days": 7, "in_force_days": 7}), "{done}");
+    assert_eq!(
+        done["answer"]["body"],
+        json!({"days": 7, "in_force_days": 7}),
+        "{done}"
+    );
     assert_eq!(drop().await, 1);
     assert_eq!(drop().await, 0, "nothing is left to drop");
     let gone = a.call("run_recording", json!({"id": old})).await;
-    assert_eq!((&gone["dropped"], &gone["pieces"]), (&json!(true), &json!([])));
-    assert_eq!(gone["execution"]["status"], "succeeded", "the run itself stays");
+    assert_eq!(
+        (&gone["dropped"], &gone["pieces"]),
+        (&json!(true), &json!([]))
+    );
+    assert_eq!(
+        gone["execution"]["status"], "succeeded",
+        "the run itself stays"
+    );
     let kept = a.call("run_recording", json!({"id": young})).await;
     assert_eq!(kept["pieces"], json!([TEXT]));
 }

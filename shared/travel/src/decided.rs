@@ -1,0 +1,93 @@
+//! An attempt, decided anew: what it is about, and how it is told.
+
+use nodeai_engine::{AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Wait, WaitCall};
+use serde_json::{Value, json};
+
+/// Errors that come from outside of the node, before or in place of its own work.
+pub(crate) const FROM_OUTSIDE: [&str; 5] = [
+    "lost",
+    "cancelled",
+    "secret_missing",
+    "secrets_unavailable",
+    "secret_host_refused",
+];
+/// What the engine puts between an error's message and that of its `retry_if`.
+pub(crate) const RETRY_IF: &str = "; and /retry/retry_if: ";
+
+/// What an attempt does, decided anew.
+pub(crate) struct Decided {
+    pub(crate) one: Result<Effect, NodeError>,
+    /// With other stand-ins, where the node has secrets.
+    pub(crate) other: Option<Result<Effect, NodeError>>,
+    pub(crate) started_us: i64,
+}
+
+/// How a part of an attempt compares.
+pub(crate) enum Verdict {
+    Same,
+    /// It depends on a secret.
+    Unknown,
+    /// This is what it is now.
+    Differs(Value),
+}
+
+pub(crate) fn is_from_outside(result: &AttemptResult) -> bool {
+    match result {
+        AttemptResult::Error { error } => FROM_OUTSIDE.contains(&error.kind.as_str()),
+        _ => false,
+    }
+}
+
+pub(crate) fn is_call(effect: &Result<Effect, NodeError>) -> bool {
+    matches!(effect, Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)))
+}
+
+pub(crate) fn kind(effect: &Result<Effect, NodeError>) -> &'static str {
+    match effect {
+        Ok(Effect::Done(_) | Effect::Passed(..)) => "value",
+        Ok(Effect::Enter(_)) => "enter",
+        Ok(Effect::Wait(_)) => "wait",
+        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => "call",
+        Err(_) => "error",
+    }
+}
+
+/// A value that needs no call.
+pub(crate) fn value_of(
+    effect: &Result<Effect, NodeError>,
+) -> Option<(&NodeOutcome, Option<Shortcut>)> {
+    match effect {
+        Ok(Effect::Done(outcome)) => Some((outcome, None)),
+        Ok(Effect::Passed(outcome, shortcut)) => Some((outcome, Some(*shortcut))),
+        _ => None,
+    }
+}
+
+/// Whether a wait is the one that was recorded; it began at some time between these two.
+pub(crate) fn waits_as(now: &WaitCall, was: &Wait, started_us: i64, finished_us: i64) -> bool {
+    let earliest = now.clone().begin(started_us);
+    let latest = now.clone().begin(finished_us);
+    let until = earliest.until_us <= was.until_us && was.until_us <= latest.until_us;
+    let until_us = was.until_us;
+    until
+        && Wait {
+            until_us,
+            ..earliest
+        } == *was
+}
+
+/// What an attempt does now, for people.
+pub(crate) fn told(effect: &Result<Effect, NodeError>) -> Value {
+    match effect {
+        Ok(Effect::Done(outcome)) => {
+            json!({"status": "ok", "output": outcome.output, "handle": outcome.handle})
+        }
+        Ok(Effect::Passed(outcome, shortcut)) => {
+            json!({"status": "ok", "output": outcome.output, "handle": outcome.handle, "shortcut": shortcut})
+        }
+        Ok(Effect::Enter(items)) => json!({"status": "enter", "items": items}),
+        Ok(Effect::Wait(wait)) => json!({"status": "wait", "wait": wait}),
+        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => json!({"status": "call"}),
+        Err(error) => json!({"status": "error", "error": error}),
+    }
+}
