@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::budget::RunBudget;
 use crate::document::{Definition, Edge};
 use crate::fault::{Fault, Faults};
 use crate::graph::{DEFAULT_HANDLE, Graph};
@@ -59,6 +60,8 @@ pub(crate) struct Doc {
     pub(crate) definition: Definition,
     pub(crate) vars: Seen,
     pub(crate) root: usize,
+    /// The hosts that its nodes may call; none where it has no list.
+    pub(crate) egress: Option<Vec<String>>,
 }
 
 /// A document that has been found valid, ready to run.
@@ -69,6 +72,7 @@ pub struct Compiled {
     /// The body of the error workflow.
     pub(crate) on_failure: Option<usize>,
     pub(crate) max_concurrency: Option<u32>,
+    pub(crate) budget: RunBudget,
     hash: String,
 }
 
@@ -84,6 +88,8 @@ pub(crate) struct Checked {
 pub(crate) struct RunSettings {
     pub(crate) error_workflow: Option<WorkflowRef>,
     pub(crate) max_concurrency: Option<u32>,
+    pub(crate) budget: RunBudget,
+    pub(crate) egress: Option<Vec<String>>,
 }
 
 impl Compiled {
@@ -103,6 +109,7 @@ impl Compiled {
             templates,
             on_failure: None,
             max_concurrency: settings.max_concurrency,
+            budget: settings.budget,
             hash,
         };
         for (doc, one) in checked.into_iter().enumerate() {
@@ -121,7 +128,7 @@ impl Compiled {
 
     fn add(&mut self, doc: usize, checked: Checked) {
         let root = self.bodies.len();
-        let definition = checked.definition;
+        let (definition, egress) = (checked.definition, checked.settings.egress);
         // The body of each loop, in the order of the loops; the root's comes first.
         let mut body_of: HashMap<Option<&str>, usize> = HashMap::from([(None, root)]);
         for node in &checked.nodes {
@@ -164,6 +171,7 @@ impl Compiled {
             definition,
             vars,
             root,
+            egress,
         });
     }
 
