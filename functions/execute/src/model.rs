@@ -1,6 +1,7 @@
 //! What the API takes to run.
 
 use nodeai_http::{Check, Checker, FieldError};
+use nodeai_runs::BudgetInput;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,6 +25,9 @@ pub struct RunRequest {
     /// Server-sent events as the run goes instead of one answer at its end.
     #[serde(default)]
     pub stream: bool,
+    /// What the run may cost; the lower of this and the definition's `settings.budget` counts.
+    #[serde(default)]
+    pub budget: Option<BudgetInput>,
 }
 
 impl Check for RunRequest {
@@ -48,6 +52,9 @@ impl Check for RunRequest {
             "range",
             "goes with workflow_id and starts at 1",
         );
+        if let Some(budget) = &self.budget {
+            budget.check(c);
+        }
         if let Some(definition) = &self.definition {
             for fault in nodeai_engine::validate(definition)
                 .err()

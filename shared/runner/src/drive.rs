@@ -12,13 +12,14 @@ use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture,
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
     AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, Illegal,
-    MOST_DEPTH, MOST_STEPS, NodeError, Redactor, Run, RunError, RunStarted, Status, Totals, What,
-    spans_of, totals_of,
+    MOST_DEPTH, MOST_STEPS, NodeError, Redactor, Run, RunBudget, RunError, RunStarted, Status,
+    Totals, What, spans_of, totals_of,
 };
 use nodeai_telemetry::{Span, SpanId, TraceContext};
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
+use crate::budget::Meter;
 use crate::secrets::Held;
 use crate::{
     CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
@@ -38,6 +39,8 @@ pub struct Options {
     pub timeout_ms: u64,
     /// Which URLs may be called.
     pub guard: UrlGuard,
+    /// What the run may cost, beside what its document says.
+    pub budget: RunBudget,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             max_steps: MOST_STEPS,
             timeout_ms: 600_000,
             guard: UrlGuard::default(),
+            budget: RunBudget::default(),
         }
     }
 }
@@ -110,7 +114,7 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: C
         max_depth: options.max_depth,
         max_steps: options.max_steps,
     }));
-    let shared = shared(ports, &options.guard);
+    let shared = shared(ports, &options, &plan, &[]);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new());
     driver.accept(began).await;
     driver.drive(options.timeout_ms, signals).await
@@ -128,10 +132,10 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
     ports: &Ports<'_, H, C, E, S, L, K>,
     signals: &impl Signals,
 ) -> Result<Finished, Illegal> {
+    let shared = shared(ports, &options, &plan, &log);
     let (run, missing) = Run::replay(plan, &log)?;
     log.extend(missing);
     let (lost, outstanding) = (run.in_flight(), run.outstanding());
-    let shared = shared(ports, &options.guard);
     let mut driver = Driver::new(&shared, run, log);
     driver.commands.extend(outstanding);
     for (node, attempt) in lost {
@@ -153,11 +157,15 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
 
 fn shared<'a, H, C, E, S, L, K>(
     ports: &'a Ports<'a, H, C, E, S, L, K>,
-    guard: &'a UrlGuard,
+    options: &'a Options,
+    plan: &Arc<Compiled>,
+    log: &[Event],
 ) -> Shared<'a, H, C, E, S, L, K> {
     Shared {
         ports,
-        guard,
+        guard: &options.guard,
+        plan: plan.clone(),
+        meter: Meter::new(options.budget.and(plan.budget()), totals_of(log)),
         redactor: RefCell::new(Redactor::default()),
         closed: Cell::new(false),
     }

@@ -2,11 +2,13 @@
 //! events. Futures need not be `Send`: guests run on one thread.
 
 mod attempt;
+mod budget;
 mod drive;
 mod live;
 mod ports;
 mod secrets;
 
+pub use budget::{Amount, BudgetPort, Granted, NoBudget, Reservation, exceeded, unpriced};
 pub use drive::{Finished, Options, Start, resume, run};
 pub use live::Live;
 pub use nodeai_guard::{Refused, UrlGuard};

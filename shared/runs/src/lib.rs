@@ -3,8 +3,10 @@
 //! - [`run`] is the whole of it: [`start`] → drive → commit → [`Reply`].
 //! - [`Ask`] says what to run and which SQL function starts it.
 //! - [`plan`] compiles a definition and checks its inputs.
+//! - [`budget`] is what a run may cost, and the port to what it shares with others.
 //! - [`model`] is a run as the API shows it.
 
+pub mod budget;
 mod commit;
 mod drive;
 pub mod model;
@@ -15,6 +17,7 @@ mod signals;
 pub mod start;
 mod stream;
 
+pub use budget::{BudgetInput, Unpriced};
 pub use plan::plan;
 pub use reply::{Reply, run};
 pub use start::Ask;

@@ -23,6 +23,7 @@ impl IntoReply for Reply {
             "200",
             "The run has ended (also when it failed); with stream, text/event-stream",
         );
+        op.problem("402", "A budget of this run is used up; it says which");
         op.problem("404", "There is no such workflow");
         op.problem(
             "409",
@@ -33,7 +34,7 @@ impl IntoReply for Reply {
 
 /// Runs to the end and answers, or answers at once and streams.
 ///
-/// Errors: 400, 403, 404, 409, 422 for what cannot start; 503 when the store stays away.
+/// Errors: 400, 402, 403, 404, 409, 422 for what cannot start; 503 when the store stays away.
 pub async fn run<S: Scope>(caller: Caller<S>, ask: Ask) -> Result<Reply, Problem> {
     let streamed = ask.stream;
     let started = match start(&caller, ask).await? {
