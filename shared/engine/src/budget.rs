@@ -138,8 +138,15 @@ mod tests {
     #[test]
     fn a_document_says_what_its_runs_may_cost() {
         let document = |kind: &str, data: Value| {
-            json!({"nodes": [{"id": "a", "type": kind, "data": data}], "edges": [],
-                "settings": {"budget": {"usd_micros": 20, "tokens": 1_000}}})
+            json!({
+                "nodes": [
+                    {"id": "in", "type": "input", "data": {}},
+                    {"id": "a", "type": kind, "data": data},
+                    {"id": "out", "type": "output", "data": {"value": "x"}},
+                ],
+                "edges": [{"source": "in", "target": "a"}, {"source": "a", "target": "out"}],
+                "settings": {"budget": {"usd_micros": 20, "tokens": 1_000}},
+            })
         };
         let asks = document("llm", json!({"model": "builtin/echo", "prompt": "hi"}));
         let plan = crate::compile(&asks).expect("valid");

@@ -34,11 +34,12 @@ fn ask(app: &App, more: Value) -> Value {
 fn twenty(app: &App) -> Value {
     json!({
         "nodes": [
+            {"id": "in", "type": "input", "data": {}},
             {"id": "each", "type": "for_each", "data": {"items": "{{ range(20) | list }}", "concurrency": 10}},
             {"id": "n", "type": "llm", "parentId": "each", "data": ask(app, json!({"max_tokens": 10}))},
             {"id": "out", "type": "output", "data": {"value": "{{ nodes.each.output | length }}"}},
         ],
-        "edges": [{"source": "each", "target": "out"}],
+        "edges": [{"source": "in", "target": "each"}, {"source": "each", "target": "out"}],
     })
 }
 

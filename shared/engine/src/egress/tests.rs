@@ -7,8 +7,20 @@ use serde_json::json;
 use super::*;
 use crate::{WorkflowRef, compile, compile_with};
 
+/// An input, these nodes side by side, an output; the nodes come first.
 fn document(nodes: Value, settings: Value) -> Value {
-    json!({"nodes": nodes, "edges": [], "settings": settings})
+    let mut nodes = nodes.as_array().cloned().unwrap_or_default();
+    let ids: Vec<Value> = nodes.iter().map(|node| node["id"].clone()).collect();
+    let edges = ids.iter().flat_map(|id| {
+        [
+            json!({"source": "in", "target": id}),
+            json!({"source": id, "target": "out"}),
+        ]
+    });
+    let edges: Vec<Value> = edges.collect();
+    nodes.push(node("in", "input", json!({})));
+    nodes.push(node("out", "output", json!({"value": "x"})));
+    json!({"nodes": nodes, "edges": edges, "settings": settings})
 }
 
 fn node(id: &str, kind: &str, data: Value) -> Value {
