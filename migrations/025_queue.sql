@@ -11,6 +11,8 @@ ALTER TABLE public.execution_queue
   ADD COLUMN max_losses integer NOT NULL DEFAULT 5
     CONSTRAINT execution_queue_max_losses CHECK (max_losses BETWEEN 1 AND 100),
   ADD COLUMN dead_at timestamptz,
+  -- What whoever asked for it lets it cost.
+  ADD COLUMN budget jsonb,
   ADD CONSTRAINT execution_queue_priority CHECK (priority BETWEEN -100 AND 100),
   ADD CONSTRAINT execution_queue_concurrency_key_length CHECK (char_length(concurrency_key) BETWEEN 1 AND 255);
 
@@ -51,7 +53,7 @@ BEGIN
   INSERT INTO public.execution_queue (
     id, org_id, workflow_id, workflow_version, deployment_id, deployment_version, environment, variables,
     trace_id, span_id, parent_span_id, user_id, key_id, status, mode, definition, inputs,
-    priority, concurrency_key, concurrency_limit, max_losses, run_after, attempts, lease_token, lease_until,
+    budget, priority, concurrency_key, concurrency_limit, max_losses, run_after, attempts, lease_token, lease_until,
     heartbeat_at, started_at, idempotency_principal, idempotency_key, idempotency_hash)
   VALUES (
     (e ->> 'id')::uuid, org, (workflow ->> 'id')::uuid, (workflow ->> 'version')::integer,
@@ -61,7 +63,7 @@ BEGIN
     auth.uid(), nullif(nodeai.claims() ->> 'key_id', '')::uuid,
     coalesce(e ->> 'status', CASE WHEN queued THEN 'queued' ELSE 'running' END), coalesce(e ->> 'mode', 'sync'),
     CASE WHEN workflow IS NULL THEN nullif(e -> 'definition', 'null') END, e -> 'inputs',
-    coalesce((e ->> 'priority')::integer, 0), nullif(e ->> 'concurrency_key', ''),
+    nullif(e -> 'budget', 'null'), coalesce((e ->> 'priority')::integer, 0), nullif(e ->> 'concurrency_key', ''),
     coalesce((e ->> 'concurrency_limit')::integer, 1), coalesce((e ->> 'max_losses')::integer, 5),
     CASE WHEN queued THEN coalesce(nodeai.from_us((e ->> 'run_after_us')::bigint), clock_timestamp()) END,
     CASE WHEN queued THEN 0 ELSE 1 END, CASE WHEN queued THEN 0 ELSE 1 END,
@@ -246,7 +248,7 @@ LANGUAGE sql VOLATILE SET search_path = '' AS $$ SELECT to_jsonb(c) FROM nodeai.
 SELECT nodeai.expose('public.queue_claim(jsonb)', '{service_role}');
 
 -- What a run that was taken up needs, as its owner sees it: {"id","org_id","lease_token"} →
--- {"workflow": {"id","name","version","definition"}?, "definition"?, "pieces": of the log, "answers"} or null when the
+-- {"workflow": {"id","name","version","definition"}?, "definition"?, "budget"?, "pieces": of the log, "answers"} or null when the
 -- lease is lost.
 CREATE FUNCTION public.run_load(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
@@ -266,7 +268,7 @@ BEGIN
       workflow := jsonb_set(workflow, '{definition,vars}', q.variables);
     END IF;
   END IF;
-  RETURN jsonb_build_object('workflow', workflow, 'definition', q.definition, 'answers', q.answers, 'pieces', (
+  RETURN jsonb_build_object('workflow', workflow, 'definition', q.definition, 'budget', q.budget, 'answers', q.answers, 'pieces', (
     SELECT coalesce(jsonb_agg(event ORDER BY s.first_seq, place), '[]')
     FROM public.run_log_segments s CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
     WHERE s.org_id = q.org_id AND s.execution_id = q.id));

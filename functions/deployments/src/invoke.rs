@@ -4,7 +4,7 @@ use crate::DeploymentsRun;
 use crate::model::Environment;
 use nodeai_app::{Caller, Query, Valid};
 use nodeai_http::{Check, Checker, Problem};
-use nodeai_runs::{Ask, Mode, Reply, run};
+use nodeai_runs::{Ask, BudgetInput, Mode, Reply, run};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -31,12 +31,18 @@ pub struct InvokeRequest {
     /// given. At most 200 characters.
     #[serde(default)]
     sticky_key: Option<String>,
+    /// What the run may cost; the lower of this and the definition's `settings.budget` counts.
+    #[serde(default)]
+    budget: Option<BudgetInput>,
 }
 
 impl Check for InvokeRequest {
     fn check(&self, c: &mut Checker) {
         if let Some(key) = &self.sticky_key {
             c.length(key, 1, 200, "/sticky_key");
+        }
+        if let Some(budget) = &self.budget {
+            budget.check(c);
         }
     }
 }
@@ -59,6 +65,7 @@ pub async fn handle(
         } else {
             Mode::Sync
         },
+        budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
     };
     run(caller, ask).await
 }

@@ -4,7 +4,7 @@ use crate::model::as_stored;
 use crate::recording::Recorded;
 use crate::{WorkflowsRun, recording};
 use nodeai_app::{Caller, PathId, Valid};
-use nodeai_engine::{Compiled, Fault, What};
+use nodeai_engine::{Compiled, Fault, RunBudget, What};
 use nodeai_http::{Check, Checker, FieldError, Problem};
 use nodeai_runs::plan::{compiled, ready};
 use nodeai_runs::{Ask, Mode, Reply, run};
@@ -89,6 +89,7 @@ pub async fn handle(
         ready: Some(plan),
         inputs,
         mode: if request.stream { Mode::Stream } else { Mode::Sync },
+        budget: RunBudget::default(),
     };
     run(caller, ask).await
 }

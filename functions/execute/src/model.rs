@@ -1,7 +1,7 @@
 //! What the API takes to run.
 
 use nodeai_http::{Check, Checker, FieldError};
-use nodeai_runs::{Mode, Queued};
+use nodeai_runs::{BudgetInput, Mode, Queued};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -32,6 +32,9 @@ pub struct RunRequest {
     /// How the queue treats an async run.
     #[serde(default)]
     pub queue: Option<QueueOptions>,
+    /// What the run may cost; the lower of this and the definition's `settings.budget` counts.
+    #[serde(default)]
+    pub budget: Option<BudgetInput>,
 }
 
 /// How the queue treats a run.
@@ -137,6 +140,9 @@ impl Check for RunRequest {
             "goes with workflow_id and starts at 1",
         );
         self.check_queue(c);
+        if let Some(budget) = &self.budget {
+            budget.check(c);
+        }
         if let Some(definition) = &self.definition {
             for fault in nodeai_engine::validate(definition)
                 .err()

@@ -4,7 +4,7 @@ use crate::WorkflowsRun;
 use crate::model::RunRequest;
 use nodeai_app::{Caller, Valid, clock};
 use nodeai_http::Problem;
-use nodeai_runs::{Ask, Reply, plan, run};
+use nodeai_runs::{Ask, BudgetInput, Reply, plan, run};
 use serde_json::json;
 
 /// Runs a stored workflow or a definition. A definition in the request is judged before anything is written.
@@ -25,6 +25,7 @@ pub async fn handle(
         ready,
         inputs: request.inputs,
         mode,
+        budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
     };
     run(caller, ask).await
 }

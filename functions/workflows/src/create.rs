@@ -1,6 +1,7 @@
 //! `POST /api/v1/workflows`
 
 use crate::WorkflowsWrite;
+use crate::document::Egress;
 use crate::model::{ALL, Workflow, WorkflowInput};
 use nodeai_app::{Caller, Created, Op, Valid, Write, clock};
 use nodeai_http::Problem;
@@ -19,12 +20,13 @@ pub async fn handle(
     // The store puts the row's own document into the version.
     let version =
         json!({"workflow_id": id, "message": input.message, "author": caller.session.user_id()});
+    let egress = Egress::of(&input.definition);
     let location = format!("/api/v1/workflows/{id}");
     let write = Write::new(Op::Insert, workflows::TABLE, "workflow", &id)
         .row(row)
         .child("workflow_versions", version)
         .returning(ALL)
         .audit("workflow.created", json!({}))
-        .answer(201, &[("location", &location)], &json!({}));
+        .answer(201, &[("location", &location)], &json!({"egress": egress}));
     caller.write(write).await.map(Created::from)
 }

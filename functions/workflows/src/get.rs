@@ -2,6 +2,7 @@
 
 use crate::WorkflowsRead;
 use crate::at::At;
+use crate::document::Egress;
 use crate::model::{ALL, Workflow};
 use http::header;
 use nodeai_app::{Caller, PathId, store_problem};
@@ -20,10 +21,11 @@ pub async fn handle(
         .filter(Filter::Eq(col::id, id.clone()))
         .filter(Filter::IsNull(col::deleted_at));
     let own: Option<Workflow> = caller.session.one(query).await.map_err(store_problem)?;
-    let workflow = match own {
+    let mut workflow = match own {
         Some(workflow) => workflow,
         None => shared(&caller, &id).await?,
     };
+    workflow.egress = Some(Egress::of(&workflow.definition));
     let tag = etag::of(workflow.version);
     Ok(Json::ok(workflow).header(header::ETAG, tag))
 }

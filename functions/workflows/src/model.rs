@@ -1,6 +1,6 @@
 //! Workflows as the API shows and takes them.
 
-use crate::document::faults_below;
+use crate::document::{Egress, faults_below};
 use nodeai_http::{Check, Checker};
 use nodeai_store::{Column, tables::workflows as col};
 use schemars::JsonSchema;
@@ -55,6 +55,9 @@ pub struct Workflow {
     /// The caller's role when another organisation shares it: `viewer` or `editor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The hosts that its runs reach; in answers to a read, a creation and a replacement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Egress>,
     /// The folder that it is in, such as `sales/mail`; null for none.
     #[serde(default)]
     pub folder: Option<String>,
@@ -108,6 +111,7 @@ impl WorkflowBrief {
             version: self.version,
             tags: self.tags,
             role,
+            egress: None,
             folder: self.folder,
             archived_at: self.archived_at,
             created_by: self.created_by,

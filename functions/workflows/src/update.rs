@@ -1,6 +1,7 @@
 //! `PUT /api/v1/workflows/{id}`
 
 use crate::WorkflowsWrite;
+use crate::document::Egress;
 use crate::model::{ALL, Workflow, WorkflowInput};
 use crate::save::{Save, members};
 use nodeai_app::{Caller, PathId, Reply, RequiredIfMatch, Valid};
@@ -14,6 +15,7 @@ pub async fn handle(
     RequiredIfMatch(expected): RequiredIfMatch,
     Valid(input): Valid<WorkflowInput>,
 ) -> Result<Reply<Workflow>, Problem> {
+    let egress = Egress::of(&input.definition);
     let mut row = members(json!({"name": input.name, "description": input.description,
         "definition": input.definition, "tags": input.tags}));
     row.extend(
@@ -30,6 +32,6 @@ pub async fn handle(
     let command = save
         .command(&caller, row)
         .audit("workflow.updated", json!({}))
-        .answer(200, &[], &json!({}));
+        .answer(200, &[], &json!({"egress": egress}));
     caller.write(command).await.map(Reply::from)
 }

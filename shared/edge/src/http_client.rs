@@ -64,6 +64,11 @@ pub fn send_error(error: ErrorCode) -> SendError {
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::HttpResponseTimeout
         | ErrorCode::DnsTimeout => SendError::Timeout,
+        ErrorCode::ConnectionRefused
+        | ErrorCode::DnsError(_)
+        | ErrorCode::DestinationNotFound
+        | ErrorCode::DestinationIpUnroutable
+        | ErrorCode::TlsCertificateError => SendError::Unreachable(error.to_string()),
         other => SendError::Failed(other.to_string()),
     }
 }

@@ -2,8 +2,10 @@
 //! run log. No clock, randomness, store or HTTP: a driver performs the commands and reports
 //! facts.
 
+mod budget;
 mod decide;
 mod document;
+mod egress;
 mod evaluate;
 mod fault;
 mod filters;
@@ -22,7 +24,9 @@ mod step;
 mod template;
 mod validate;
 
+pub use budget::RunBudget;
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
+pub use egress::{Egress, egress, host_matches};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{

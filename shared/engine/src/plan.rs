@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::budget::RunBudget;
 use crate::document::{Definition, Edge};
 use crate::fault::{Fault, Faults};
 use crate::graph::{DEFAULT_HANDLE, Graph};
@@ -61,6 +62,8 @@ pub(crate) struct Doc {
     pub(crate) definition: Definition,
     pub(crate) vars: Seen,
     pub(crate) root: usize,
+    /// The hosts that its nodes may call; none where it has no list.
+    pub(crate) egress: Option<Vec<String>>,
 }
 
 /// A document that has been found valid, ready to run.
@@ -73,6 +76,7 @@ pub struct Compiled {
     pub(crate) max_concurrency: Option<u32>,
     record: Record,
     reused: BTreeMap<String, Reused>,
+    pub(crate) budget: RunBudget,
     hash: String,
 }
 
@@ -89,6 +93,8 @@ pub(crate) struct RunSettings {
     pub(crate) error_workflow: Option<WorkflowRef>,
     pub(crate) max_concurrency: Option<u32>,
     pub(crate) record: Record,
+    pub(crate) budget: RunBudget,
+    pub(crate) egress: Option<Vec<String>>,
 }
 
 /// Which runs keep their log, `settings.record` of a document.
@@ -134,6 +140,7 @@ impl Compiled {
             max_concurrency: settings.max_concurrency,
             record: settings.record,
             reused: BTreeMap::new(),
+            budget: settings.budget,
             hash,
         };
         for (doc, one) in checked.into_iter().enumerate() {
@@ -152,7 +159,7 @@ impl Compiled {
 
     fn add(&mut self, doc: usize, checked: Checked) {
         let root = self.bodies.len();
-        let definition = checked.definition;
+        let (definition, egress) = (checked.definition, checked.settings.egress);
         // The body of each loop, in the order of the loops; the root's comes first.
         let mut body_of: HashMap<Option<&str>, usize> = HashMap::from([(None, root)]);
         for node in &checked.nodes {
@@ -195,6 +202,7 @@ impl Compiled {
             definition,
             vars,
             root,
+            egress,
         });
     }
 

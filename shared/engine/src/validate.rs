@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use crate::budget;
 use crate::document::{self, Definition, Node};
+use crate::egress;
 use crate::fault::{Fault, Faults, token};
 use crate::filters;
 use crate::graph::Graph;
@@ -178,6 +180,12 @@ fn read_settings(definition: &Definition, faults: &mut Faults) -> RunSettings {
                 faults.add("/settings/record", "not_allowed", message);
             }
         }
+    }
+    if let Some(most) = of("budget").filter(|most| !most.is_null()) {
+        read.budget = budget::read(most, "/settings/budget", faults);
+    }
+    if let Some(hosts) = of("egress").filter(|hosts| !hosts.is_null()) {
+        read.egress = egress::read(hosts, definition, faults);
     }
     read
 }

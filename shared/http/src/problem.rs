@@ -69,6 +69,9 @@ pub struct Problem {
     /// The policies of the rate limit that were used up.
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     pub violated_policies: Vec<String>,
+    /// The budget that is used up: its limits, what is spent, when it resets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<serde_json::Value>,
     /// Headers that go with the answer, such as `Retry-After`.
     #[serde(skip)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -99,6 +102,8 @@ problems! {
     key_revoked = 401 "key-revoked" "The API key was revoked";
     /// The API key or token has expired.
     credential_expired = 401 "credential-expired" "The credential has expired";
+    /// A budget of the run is used up.
+    budget_exceeded = 402 "budget-exceeded" "The budget is used up";
     /// The caller may not do this.
     forbidden = 403 "forbidden" "Not allowed";
     /// The credential lacks the scope that the route asks for.
@@ -153,6 +158,7 @@ impl Problem {
             trace_id: None,
             errors: Vec::new(),
             violated_policies: Vec::new(),
+            budget: None,
             headers: Vec::new(),
         }
     }
@@ -160,6 +166,12 @@ impl Problem {
     /// Names the policy of the rate limit that was used up.
     pub fn violated(mut self, policy: &str) -> Self {
         self.violated_policies.push(policy.to_owned());
+        self
+    }
+
+    /// Says which budget.
+    pub fn of_budget(mut self, budget: serde_json::Value) -> Self {
+        self.budget = Some(budget);
         self
     }
 

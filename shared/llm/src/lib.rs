@@ -2,6 +2,7 @@
 //! moved by the caller. Also the model catalogue with prices, and `builtin/echo`, a test model.
 
 mod anthropic;
+pub mod bound;
 mod catalogue;
 mod chat;
 pub mod echo;

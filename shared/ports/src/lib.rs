@@ -15,7 +15,10 @@ pub enum SendError {
     /// No response within the time limit.
     #[error("no response in time")]
     Timeout,
-    /// Name resolution, connection or protocol failure.
+    /// No connection came about: the other side has got nothing.
+    #[error("the request failed: {0}")]
+    Unreachable(String),
+    /// Protocol failure, or a connection that broke.
     #[error("the request failed: {0}")]
     Failed(String),
 }

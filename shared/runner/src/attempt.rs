@@ -3,41 +3,43 @@
 mod body;
 mod code;
 mod hop;
+mod model;
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{Either, select};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use nodeai_engine::{
-    AttemptResult, CallMeta, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, NodeError,
+    AttemptResult, CallMeta, Compiled, Effect, HttpCall, HttpReply, LogLine, NodeError,
     NodeOutcome, Paged, Redactor, Run, Shortcut,
 };
-use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, echo};
 use serde_json::Value;
 use url::Url;
 
 use self::body::{read, read_start, too_large};
 use self::hop::Hop;
-use crate::secrets::{self, Held};
+use crate::budget::Meter;
+use crate::secrets::Held;
 use crate::{
-    Body, CachePort, Clock, Closed, Entropy, HttpPort, Live, Ports, Secret, SecretError,
-    SecretPort, Sink, TransportError, UrlGuard,
+    Body, CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
+    TransportError, UrlGuard,
 };
 
 const MOST_REDIRECTS: usize = 5;
-/// Most bytes of a model's answer that are read.
-const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
-/// Most bytes of a failure's body that are read.
-const MOST_ERROR_BYTES: u64 = 64 * 1024;
 
 /// What attempts share.
 pub(crate) struct Shared<'a, H, C, E, S, L, K> {
     pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
+    /// What runs.
+    pub(crate) plan: Arc<Compiled>,
+    /// The run's own limit.
+    pub(crate) meter: Meter,
     pub(crate) redactor: RefCell<Redactor>,
     /// Set when the listener has gone.
     pub(crate) closed: Cell<bool>,
@@ -162,52 +164,8 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         }
     }
 
-    /// Asks a model, again and again while the engine says so: to mend an answer, to hand it what its tools gave, or to ask
-    /// another model instead.
-    async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
-        let begun_us = self.ports.clock.now_us();
-        let first_token_us = Cell::new(None);
-        let mut talk = call.talk();
-        let (meta, result) = loop {
-            let model = call.model(&talk);
-            let answer = match model.endpoint.builtin_answer(&talk.chat) {
-                Some(answer) => match which.held.check_unsent() {
-                    Ok(()) => self.recite(which, answer).await,
-                    Err(refused) => Err(refused),
-                },
-                None => {
-                    self.converse(which, model, &talk.chat, &first_token_us)
-                        .await
-                }
-            };
-            match answer {
-                Err(error) if call.fall_back(&mut talk, &error) => {}
-                Err(error) => break call.failed(&talk, error),
-                Ok(answer) => match call.follow(&mut talk, answer) {
-                    Next::Ask => {}
-                    Next::Done(meta, result) => break (meta, result),
-                    Next::Tools(tools) => {
-                        let mut results = Vec::with_capacity(tools.len());
-                        for (tool, effect) in tools {
-                            results.push((tool, self.use_tool(which, effect).await));
-                        }
-                        call.results(&mut talk, results);
-                    }
-                },
-            }
-        };
-        let first_token_us = first_token_us.get().map(|us: i64| us - begun_us);
-        (
-            CallMeta {
-                first_token_us,
-                ..meta
-            },
-            result,
-        )
-    }
-
     /// Does what a tool's node wants. What it gives goes to a provider: it is blanked like a result.
-    async fn use_tool(
+    pub(crate) async fn use_tool(
         &self,
         which: &Which,
         effect: Result<Effect, NodeError>,
@@ -251,136 +209,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         }
     }
 
-    /// The test model streams word by word.
-    async fn recite(&self, which: &Which, answer: ChatResponse) -> Result<ChatResponse, NodeError> {
-        if self.ports.sink.wants_events() {
-            for piece in echo::pieces(&answer.text) {
-                self.tell_token(which, piece).await?;
-            }
-        }
-        Ok(answer)
-    }
-
-    async fn converse(
-        &self,
-        which: &Which,
-        model: &Model,
-        chat: &ChatRequest,
-        first_token_us: &Cell<Option<i64>>,
-    ) -> Result<ChatResponse, NodeError> {
-        let endpoint = &model.endpoint;
-        let key = self.key_of(which, model).await?;
-        let stream = self.ports.sink.wants_events();
-        let mut request = endpoint.request(chat, key.as_deref(), stream)?;
-        let uri = request.uri().to_string();
-        let parts = [uri.as_bytes(), request.body().as_ref()];
-        let key = which.next_key(&parts);
-        add_key(request.headers_mut(), &key);
-        self.check(which, &request.uri().to_string())?;
-        let response = self
-            .ports
-            .http
-            .send(request, which.timeout_ms)
-            .await
-            .map_err(transport)?;
-        let (head, body) = response.into_parts();
-        if !head.status.is_success() {
-            let body = read_start(body, MOST_ERROR_BYTES).await;
-            return Err(endpoint.classify(head.status, &head.headers, &body).into());
-        }
-        let kind = head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map(http::HeaderValue::as_bytes);
-        // Some servers that copy OpenAI's do not stream, whatever they are asked.
-        let streams = kind.is_none_or(|kind| !kind.starts_with(b"application/json"));
-        if stream && streams {
-            self.listen(which, endpoint, body, first_token_us).await
-        } else {
-            Ok(endpoint.parse(&read(body, MOST_LLM_BYTES).await?)?)
-        }
-    }
-
-    async fn listen(
-        &self,
-        which: &Which,
-        endpoint: &Endpoint,
-        mut body: Body,
-        first_token_us: &Cell<Option<i64>>,
-    ) -> Result<ChatResponse, NodeError> {
-        let mut decoder = endpoint.decoder();
-        let mut size = 0;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(transport)?;
-            size += chunk.len() as u64;
-            if size > MOST_LLM_BYTES {
-                return Err(too_large(MOST_LLM_BYTES));
-            }
-            for delta in decoder.push(&chunk)? {
-                if let Delta::Text(text) = delta {
-                    if first_token_us.get().is_none() {
-                        first_token_us.set(Some(self.ports.clock.now_us()));
-                    }
-                    self.tell_token(which, &text).await?;
-                }
-            }
-        }
-        Ok(decoder.finish()?)
-    }
-
-    async fn tell_token(&self, which: &Which, text: &str) -> Result<(), NodeError> {
-        let text = self.redactor.borrow().text(text);
-        let (node_id, attempt) = (which.node.clone(), which.attempt);
-        let told = self
-            .ports
-            .sink
-            .send(
-                None,
-                Live::Token {
-                    node_id,
-                    attempt,
-                    text,
-                },
-            )
-            .await;
-        told.map_err(|Closed| {
-            self.closed.set(true);
-            NodeError::new("cancelled", "the listener has gone", false)
-        })
-    }
-
-    /// The node's own key, else the provider's secret.
-    async fn key_of(&self, which: &Which, model: &Model) -> Result<Option<String>, NodeError> {
-        let (None, Some(name)) = (&model.api_key, model.endpoint.key_secret) else {
-            return Ok(model.api_key.clone());
-        };
-        let found = self
-            .ports
-            .secrets
-            .open(&which.node, &[name.to_owned()])
-            .await;
-        let mut found = found.map_err(unreadable)?;
-        let key = found.remove(name).ok_or_else(|| {
-            let message = format!("no API key: store the secret {name} or set api_key on the node");
-            NodeError::new("secret_missing", message, false)
-        })?;
-        self.redactor.borrow_mut().add(&key.value);
-        let url = Url::parse(&model.endpoint.base_url).ok();
-        match url.is_some_and(|url| key.may_go_to(&url)) {
-            true => Ok(Some(key.value)),
-            false => Err(secrets::refused(name, "is not for this provider's host")),
-        }
-    }
-
-    fn check(&self, which: &Which, url: &str) -> Result<(), NodeError> {
-        let url =
-            Url::parse(url).map_err(|error| NodeError::config(format!("bad URL: {error}")))?;
-        self.check_url(which, &url)
-    }
-
-    fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {
+    pub(crate) fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {
         let refused = self.guard.check(url);
         refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))?;
+        self.plan.check_egress(&which.node, url)?;
         which.held.check(url)
     }
 

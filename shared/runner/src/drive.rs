@@ -12,15 +12,16 @@ use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
-    AttemptResult, CallMeta, CancelReason, Command, Due, Effect, Event, NodeError, Redactor, Run,
+    AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, NodeError, Redactor, Run,
     Status, What, spans_of, totals_of,
 };
 use nodeai_telemetry::SpanId;
 use serde_json::Value;
 
 use crate::attempt::{Shared, Which, unreadable};
+use crate::budget::Meter;
 use crate::durable::{Ended, Journaling};
-use crate::run::Finished;
+use crate::run::{Finished, Options};
 use crate::secrets::Held;
 use crate::{
     CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
@@ -29,11 +30,15 @@ use crate::{
 
 pub(crate) fn shared<'a, H, C, E, S, L, K>(
     ports: &'a Ports<'a, H, C, E, S, L, K>,
-    guard: &'a UrlGuard,
+    options: &'a Options,
+    plan: &Arc<Compiled>,
+    log: &[Event],
 ) -> Shared<'a, H, C, E, S, L, K> {
     Shared {
         ports,
-        guard,
+        guard: &options.guard,
+        plan: plan.clone(),
+        meter: Meter::new(options.budget.and(plan.budget()), totals_of(log)),
         redactor: RefCell::new(Redactor::default()),
         closed: Cell::new(false),
     }

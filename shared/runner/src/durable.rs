@@ -78,7 +78,12 @@ pub async fn work<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: 
     signals: &impl Signals,
     journaling: Journaling<'_>,
 ) -> Result<Ended, Illegal> {
-    let shared = shared(ports, &options.guard);
+    let log = match &begin {
+        Begin::New(_) => &[],
+        Begin::Log(log) => log.as_slice(),
+    };
+    // What it has spent before counts.
+    let shared = shared(ports, &options, &plan, log);
     let now_us = ports.clock.now_us();
     let (driver, began_us) = match begin {
         Begin::New(start) => {

@@ -2,6 +2,7 @@
 //! events. Futures need not be `Send`: guests run on one thread.
 
 mod attempt;
+mod budget;
 mod drive;
 mod durable;
 mod live;
@@ -9,6 +10,7 @@ mod ports;
 mod run;
 mod secrets;
 
+pub use budget::{Amount, BudgetPort, Granted, NoBudget, Reservation, exceeded, unpriced};
 pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
 pub use live::{Live, told};
 pub use nodeai_guard::{Refused, UrlGuard};

@@ -8,7 +8,7 @@ use futures::stream::LocalBoxStream;
 use nodeai_engine::{CancelReason, NodeOutcome, Wait};
 use serde_json::Value;
 
-use crate::{Live, Secret};
+use crate::{BudgetPort, Live, Secret};
 
 /// A response body as it arrives.
 pub type Body = LocalBoxStream<'static, Result<Bytes, TransportError>>;
@@ -21,6 +21,8 @@ pub struct TransportError {
     pub message: String,
     /// Whether the same request may succeed later.
     pub retryable: bool,
+    /// Whether the other side may have got the request.
+    pub sent: bool,
 }
 
 impl TransportError {
@@ -29,6 +31,16 @@ impl TransportError {
         Self {
             message: message.into(),
             retryable: true,
+            sent: true,
+        }
+    }
+
+    /// No connection came about, which may pass.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            retryable: true,
+            sent: false,
         }
     }
 
@@ -37,6 +49,7 @@ impl TransportError {
         Self {
             message: message.into(),
             retryable: false,
+            sent: false,
         }
     }
 }
@@ -242,4 +255,6 @@ pub struct Ports<'a, H, C, E, S, L, K> {
     pub sink: &'a L,
     /// Results that count again.
     pub cache: &'a K,
+    /// The budgets that the run shares with others.
+    pub budget: &'a dyn BudgetPort,
 }

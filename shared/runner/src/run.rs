@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nodeai_engine::{
-    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, Run, RunError, RunStarted, Status, Totals,
+    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, Run, RunBudget, RunError, RunStarted, Status, Totals,
     What,
 };
 use nodeai_telemetry::{Span, TraceContext};
@@ -26,6 +26,8 @@ pub struct Options {
     pub timeout_ms: u64,
     /// Which URLs may be called.
     pub guard: UrlGuard,
+    /// What the run may cost, beside what its document says.
+    pub budget: RunBudget,
 }
 
 impl Default for Options {
@@ -36,6 +38,7 @@ impl Default for Options {
             max_steps: MOST_STEPS,
             timeout_ms: 600_000,
             guard: UrlGuard::default(),
+            budget: RunBudget::default(),
         }
     }
 }
@@ -84,7 +87,7 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: C
     signals: &impl Signals,
 ) -> Finished {
     let began = began(&plan, start, &options, ports.entropy);
-    let shared = shared(ports, &options.guard);
+    let shared = shared(ports, &options, &plan, &[]);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new(), None);
     driver.accept(began).await;
     let deadline_us = deadline_us(ports.clock.now_us(), &options);
@@ -103,8 +106,8 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
     ports: &Ports<'_, H, C, E, S, L, K>,
     signals: &impl Signals,
 ) -> Result<Finished, Illegal> {
+    let shared = shared(ports, &options, &plan, &log);
     let (run, missing) = Run::replay(plan, &log)?;
-    let shared = shared(ports, &options.guard);
     let deadline_us = deadline_us(ports.clock.now_us(), &options);
     let mut driver = Driver::new(&shared, run, log, None);
     driver.take_over(missing).await;

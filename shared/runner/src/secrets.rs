@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nodeai_engine::NodeError;
+use nodeai_engine::{NodeError, host_matches};
 use url::Url;
 
 /// A secret's value and the hosts that it may be sent to.
@@ -28,7 +28,7 @@ impl Secret {
         let Some(hosts) = &self.hosts else {
             return true;
         };
-        hosts.iter().any(|pattern| matches(pattern, url))
+        hosts.iter().any(|pattern| host_matches(pattern, url))
     }
 }
 
@@ -85,25 +85,6 @@ pub(crate) fn refused(name: &str, why: &str) -> NodeError {
         format!("the secret {name} {why}"),
         false,
     )
-}
-
-/// `example.com` is itself, `*.example.com` its subdomains at any depth; without a port, any port.
-fn matches(pattern: &str, url: &Url) -> bool {
-    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else {
-        return false;
-    };
-    let (name, port) = match pattern.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse::<u16>().ok()),
-        None => (pattern, None),
-    };
-    let same_port = port.is_none() || port == url.port_or_known_default();
-    let same_host = match name.strip_prefix("*.") {
-        Some(parent) => host
-            .strip_suffix(parent)
-            .is_some_and(|sub| sub.ends_with('.') && sub.len() > 1),
-        None => host == name,
-    };
-    same_port && same_host
 }
 
 #[cfg(test)]

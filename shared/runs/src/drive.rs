@@ -1,10 +1,11 @@
 //! Driving a run on this request's caller and host: to its end, or as far as a slice of a queued run goes.
 
+use crate::budget::{Ledger, Standing};
 use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
 use crate::signals::Heartbeat;
 use crate::start::Started;
-use nodeai_app::{Caller, Scope};
-use nodeai_engine::Illegal;
+use nodeai_app::{Caller, Scope, errors::log};
+use nodeai_engine::{Illegal, RunBudget};
 use nodeai_runner::{
     Begin, Ended, Finished, Journaling, NoSink, Options, Ports, Sink, Start, UrlGuard, work,
 };
@@ -27,11 +28,19 @@ struct Edge {
     clock: HostClock,
     secrets: Secrets,
     cache: Kept,
+    ledger: Ledger,
+    options: Options,
 }
 
 impl Edge {
-    fn new<S: Scope>(caller: &Caller<S>, started: &Started) -> Self {
+    async fn new<S: Scope>(caller: &Caller<S>, started: &Started, limit: Limit) -> Self {
+        let standing = standing(caller, started).await;
+        let per_run = standing.as_ref().map(Standing::limit).unwrap_or_default();
+        let budget = started.budget.and(per_run);
+        let id = started.execution_id.clone();
         Self {
+            ledger: Ledger::new(caller.session.clone(), id, standing.as_ref()),
+            options: options(caller, limit, budget).await,
             http: Outbound(caller.session.clone()),
             clock: HostClock(caller.cx.app.clone()),
             secrets: Secrets {
@@ -55,6 +64,7 @@ impl Edge {
             secrets: &self.secrets,
             sink,
             cache: &self.cache,
+            budget: &self.ledger,
         }
     }
 }
@@ -66,13 +76,15 @@ pub async fn drive<S: Scope, L: Sink>(
     sink: &L,
     limit: Limit,
 ) -> Finished {
-    let options = options(caller, limit).await;
-    let edge = Edge::new(caller, started);
+    let edge = Edge::new(caller, started, limit).await;
     let id = started.execution_id.clone();
     let signals = Heartbeat::new(caller.cx.clone(), caller.session.clone(), id);
     let plan = Arc::clone(&started.plan.compiled);
     let begin = begin(caller, started);
-    nodeai_runner::run(plan, begin, options, &edge.ports(sink), &signals).await
+    let (options, ports) = (edge.options.clone(), edge.ports(sink));
+    let finished = nodeai_runner::run(plan, begin, options, &ports, &signals).await;
+    edge.ledger.close().await;
+    finished
 }
 
 /// Begins a queued run, or goes on with it, as far as its slice goes.
@@ -86,15 +98,16 @@ pub async fn drive_queued<S: Scope>(
     signals: &Heartbeat,
     journaling: Journaling<'_>,
 ) -> Result<Ended, Illegal> {
-    let options = options(caller, QUEUED).await;
-    let edge = Edge::new(caller, started);
+    let edge = Edge::new(caller, started, QUEUED).await;
     let plan = Arc::clone(&started.plan.compiled);
     let begin = match log.is_empty() {
         true => Begin::New(Box::new(begin(caller, started))),
         false => Begin::Log(log),
     };
-    let ports = edge.ports(&NoSink);
-    work(plan, begin, options, &ports, signals, journaling).await
+    let (options, ports) = (edge.options.clone(), edge.ports(&NoSink));
+    let ended = work(plan, begin, options, &ports, signals, journaling).await;
+    edge.ledger.close().await;
+    ended
 }
 
 fn begin<S: Scope>(caller: &Caller<S>, started: &Started) -> Start {
@@ -106,12 +119,25 @@ fn begin<S: Scope>(caller: &Caller<S>, started: &Started) -> Start {
     }
 }
 
-async fn options<S: Scope>(caller: &Caller<S>, limit: Limit) -> Options {
+/// What the run has to heed, as its start was told; asked for where it was not. None when the store stays away: then no
+/// model is asked.
+async fn standing<S: Scope>(caller: &Caller<S>, started: &Started) -> Option<Standing> {
+    if started.standing.is_some() || !started.plan.compiled.asks_models() {
+        return Some(started.standing.clone().unwrap_or_default());
+    }
+    let found = Standing::of(&caller.session, &started.execution_id).await;
+    found
+        .map_err(|error| log("budget_standing", &error.to_string()))
+        .ok()
+}
+
+async fn options<S: Scope>(caller: &Caller<S>, limit: Limit, budget: RunBudget) -> Options {
     let Limit(variable, otherwise) = limit;
     let set = caller.cx.env().get(variable).await;
     Options {
         timeout_ms: set.and_then(|text| text.parse().ok()).unwrap_or(otherwise),
         guard: UrlGuard::configured(&**caller.cx.env()).await,
+        budget,
         ..Options::default()
     }
 }

@@ -4,8 +4,10 @@
 //! - [`Ask`] says what to run and which SQL function starts it.
 //! - [`drain`] takes up queued runs, [`kick`] after the response; [`follow`] tells of a run from its log.
 //! - [`plan`] compiles a definition and checks its inputs.
+//! - [`budget`] is what a run may cost, and the port to what it shares with others.
 //! - [`model`] is a run as the API shows it.
 
+pub mod budget;
 mod commit;
 mod drive;
 mod events;
@@ -18,6 +20,7 @@ mod signals;
 pub mod start;
 mod stream;
 
+pub use budget::{BudgetInput, Unpriced};
 pub use events::follow;
 pub use plan::plan;
 pub use queue::{Drain, Left, Slice, drain, kick};

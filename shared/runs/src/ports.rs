@@ -42,6 +42,7 @@ impl HttpPort for Outbound {
 fn transport_error(error: SendError) -> TransportError {
     match error {
         SendError::Refused(_) => TransportError::refused(error.to_string()),
+        SendError::Unreachable(_) => TransportError::unreachable(error.to_string()),
         _ => TransportError::network(error.to_string()),
     }
 }

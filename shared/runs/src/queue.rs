@@ -15,7 +15,7 @@ use journal::{Log, rest};
 use nodeai_app::errors::{log, storage_problem, store_problem};
 use nodeai_app::settings::Settings;
 use nodeai_app::{App, Caller, Cx, Scope, clock};
-use nodeai_engine::{RunError, Status, Totals};
+use nodeai_engine::{RunBudget, RunError, Status, Totals};
 use nodeai_http::Problem;
 use nodeai_runner::{Ended, Finished, Journaling};
 use nodeai_store::{Claim, Claimed, Session, Store};
@@ -78,6 +78,8 @@ impl Scope for Run {
 struct Loaded {
     workflow: Option<Workflow>,
     definition: Option<Value>,
+    #[serde(default)]
+    budget: Option<RunBudget>,
     #[serde(default)]
     answers: Vec<Said>,
     pieces: Vec<Value>,
@@ -231,6 +233,8 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         name,
         environment: stored.environment.clone(),
         plan,
+        budget: loaded.budget.unwrap_or_default(),
+        standing: None,
     };
     let signals = Heartbeat::leased(caller, &stored, lease, loaded.answers);
     let journal = Log::new(caller, &stored.id, lease);

@@ -43,6 +43,7 @@ impl IntoReply for Reply {
             "202",
             "The run goes on by itself; Location says where it is",
         );
+        op.problem("402", "A budget of this run is used up; it says which");
         op.problem("404", "There is no such workflow");
         op.problem(
             "409",
@@ -53,7 +54,7 @@ impl IntoReply for Reply {
 
 /// Runs to the end and answers, or answers at once and streams, or leaves the run to the queue.
 ///
-/// Errors: 400, 403, 404, 409, 422 for what cannot start; 503 when the store stays away.
+/// Errors: 400, 402, 403, 404, 409, 422 for what cannot start; 503 when the store stays away.
 pub async fn run<S: Scope>(caller: Caller<S>, ask: Ask) -> Result<Reply, Problem> {
     let mode = ask.mode.clone();
     let started = match start(&caller, ask).await? {

@@ -1,8 +1,10 @@
 //! Starting a run: one statement makes the execution, claims the idempotency key and loads the workflow.
 
+use crate::budget::Standing;
 use crate::model::{RunResult, Stored};
 use crate::plan::{Plan, plan};
 use nodeai_app::{Caller, Scope, clock, errors::log, write::idempotency};
+use nodeai_engine::RunBudget;
 use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -24,6 +26,8 @@ pub struct Ask {
     pub inputs: Map<String, Value>,
     /// How it is answered.
     pub mode: Mode,
+    /// What the caller lets it cost.
+    pub budget: RunBudget,
 }
 
 /// How a run is answered.
@@ -74,6 +78,10 @@ pub struct Started {
     pub environment: Option<String>,
     /// What to run.
     pub plan: Plan,
+    /// What the caller lets it cost.
+    pub budget: RunBudget,
+    /// The organisation's budgets that it has to heed; none where nobody has asked yet.
+    pub standing: Option<Standing>,
 }
 
 /// Either a run that begins, or the answer that a repeated request gets again.
@@ -95,6 +103,8 @@ struct Answer {
     workflow: Option<StoredWorkflow>,
     #[serde(default)]
     environment: Option<String>,
+    #[serde(default)]
+    budgets: Option<Standing>,
 }
 
 #[derive(Deserialize)]
@@ -141,12 +151,22 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         }
         (None, None) => return Err(refusal("missing", ask.what)),
     };
+    // What asks no model spends nothing, and runs whatever the budgets say.
+    if let Some(standing) = answer
+        .budgets
+        .as_ref()
+        .filter(|_| plan.compiled.asks_models())
+    {
+        or_abandon(caller, &execution_id, standing.check()).await?;
+    }
     Ok(Begin::Run(Box::new(Started {
         execution_id,
         workflow_id,
         name,
         environment: answer.environment,
         plan,
+        budget: ask.budget,
+        standing: answer.budgets,
     })))
 }
 
@@ -168,6 +188,7 @@ fn arguments<S: Scope>(
         execution["concurrency_key"] = json!(queued.concurrency_key);
         execution["concurrency_limit"] = json!(queued.concurrency_limit);
         execution["run_after_us"] = json!(queued.run_after_us);
+        execution["budget"] = json!(ask.budget);
     }
     if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
         all.extend(target.clone());
@@ -175,12 +196,12 @@ fn arguments<S: Scope>(
     Ok(json!({"execution": execution, "idempotency": idempotency(&caller.cx)?}))
 }
 
-/// A stored workflow whose inputs do not fit must not leave an execution behind.
-async fn or_abandon<S: Scope>(
+/// A run that cannot begin, as with inputs that do not fit, must not leave an execution behind.
+async fn or_abandon<S: Scope, T>(
     caller: &Caller<S>,
     execution_id: &str,
-    made: Result<Plan, Problem>,
-) -> Result<Plan, Problem> {
+    made: Result<T, Problem>,
+) -> Result<T, Problem> {
     if made.is_err() {
         let args = json!({"id": execution_id, "org_id": caller.org_id()});
         caller.call::<Value>("run_abandon", &args).await?;

@@ -16,6 +16,7 @@ pub fn root() -> PathBuf {
 pub fn areas() -> Vec<(&'static str, Routes)> {
     vec![
         ("api-keys", api_keys::routes()),
+        ("cost-intelligence", cost_intelligence::routes()),
         ("deployments", deployments::routes()),
         ("execute", execute::routes()),
         ("nodes", nodes::routes()),

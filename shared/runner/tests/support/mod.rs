@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
 use llm_standin::StandIn;
-use nodeai_engine::{CancelReason, Compiled, NodeOutcome, compile};
+use nodeai_engine::{CancelReason, Compiled, NodeError, NodeOutcome, compile};
 use nodeai_runner::{
-    Body, CachePort, CancelOn, Clock, Closed, Entropy, Finished, HttpPort, Live, Options, Ports,
-    Secret, SecretError, SecretPort, Sink, Start, TransportError, UrlGuard,
+    Amount, Body, BudgetPort, CachePort, CancelOn, Clock, Closed, Entropy, Finished, Granted,
+    HttpPort, Live, Options, Ports, Reservation, Secret, SecretError, SecretPort, Sink, Start,
+    TransportError, UrlGuard,
 };
 use nodeai_telemetry::TraceContext;
 use serde_json::Value;
@@ -23,6 +25,7 @@ pub struct App {
     pub secrets: Vault,
     pub events: Events,
     pub cache: Kept,
+    pub budget: Shared,
     pub options: Options,
 }
 
@@ -38,6 +41,7 @@ impl App {
             secrets: Vault::default(),
             events: Events::default(),
             cache: Kept::default(),
+            budget: Shared::default(),
             options,
         }
     }
@@ -83,6 +87,7 @@ impl App {
             secrets: &self.secrets,
             sink: &self.events,
             cache: &self.cache,
+            budget: &self.budget,
         }
     }
 }
@@ -101,7 +106,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-pub struct Client(reqwest::Client);
+pub struct Client {
+    client: reqwest::Client,
+    /// No connection comes about.
+    pub unreachable: bool,
+}
 
 impl Default for Client {
     fn default() -> Self {
@@ -109,7 +118,10 @@ impl Default for Client {
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(0)
             .build();
-        Self(client.expect("a client"))
+        Self {
+            client: client.expect("a client"),
+            unreachable: false,
+        }
     }
 }
 
@@ -124,8 +136,11 @@ impl HttpPort for Client {
         }
         let network =
             |error: reqwest::Error| TransportError::network(error.without_url().to_string());
+        if self.unreachable {
+            return Err(TransportError::unreachable("no connection"));
+        }
         let request = reqwest::Request::try_from(request).map_err(network)?;
-        let response = self.0.execute(request).await.map_err(network)?;
+        let response = self.client.execute(request).await.map_err(network)?;
         let mut head = http::Response::builder().status(response.status());
         if let Some(headers) = head.headers_mut() {
             headers.clone_from(response.headers());
@@ -240,5 +255,62 @@ impl CachePort for Kept {
 
     async fn put(&self, key: &str, _: u64, outcome: &NodeOutcome) {
         self.0.borrow_mut().insert(key.to_owned(), outcome.clone());
+    }
+}
+
+/// A budget in tokens that several runs share; none without a limit.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub limit: Option<i64>,
+    pub spent: Cell<i64>,
+    pub held: RefCell<BTreeMap<String, i64>>,
+    /// Everything that was asked and told, in order.
+    pub told: RefCell<Vec<String>>,
+}
+
+impl Shared {
+    pub fn reserved(&self) -> i64 {
+        self.held.borrow().values().sum()
+    }
+}
+
+impl BudgetPort for Shared {
+    fn apply(&self) -> LocalBoxFuture<'_, Result<bool, NodeError>> {
+        async { Ok(self.limit.is_some()) }.boxed_local()
+    }
+
+    fn reserve<'a>(
+        &'a self,
+        call: &'a Reservation,
+    ) -> LocalBoxFuture<'a, Result<Granted, NodeError>> {
+        async move {
+            let limit = self.limit.unwrap_or(i64::MAX);
+            let most = call.most.tokens;
+            self.told.borrow_mut().push("reserve".into());
+            if self.spent.get() + most > limit {
+                return Ok(Granted::No(nodeai_runner::exceeded("the shared budget")));
+            }
+            if self.spent.get() + self.reserved() + most > limit {
+                return Ok(Granted::Busy("the shared budget".into()));
+            }
+            let ticket = format!("t{}", self.told.borrow().len());
+            self.held.borrow_mut().insert(ticket.clone(), most);
+            Ok(Granted::Yes(ticket))
+        }
+        .boxed_local()
+    }
+
+    fn settle<'a>(&'a self, ticket: &'a str, cost: Option<Amount>) -> LocalBoxFuture<'a, ()> {
+        async move {
+            let most = self
+                .held
+                .borrow_mut()
+                .remove(ticket)
+                .expect("a known ticket");
+            let used = cost.map_or(most, |cost| cost.tokens);
+            self.told.borrow_mut().push(format!("settle {used}"));
+            self.spent.set(self.spent.get() + used);
+        }
+        .boxed_local()
     }
 }

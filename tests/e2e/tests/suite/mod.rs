@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 mod account;
 mod api_keys;
 mod bad_input;
+mod budgets;
 mod code;
 mod credentials;
 mod data_nodes;

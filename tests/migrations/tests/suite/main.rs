@@ -2,6 +2,7 @@
 
 mod account;
 mod admission;
+mod budgets;
 mod catalog;
 mod engine;
 mod foreign_owner;
