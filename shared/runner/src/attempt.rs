@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::future::{Either, select};
 use http::HeaderMap;
 use nodeai_engine::{
@@ -26,7 +25,7 @@ use self::hop::Hop;
 use crate::budget::Meter;
 use crate::secrets::Held;
 use crate::{
-    Body, CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
+    CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
     TransportError, UrlGuard,
 };
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
@@ -24,7 +25,7 @@ use crate::durable::{Ended, Journaling};
 use crate::run::{Finished, Options};
 use crate::secrets::Held;
 use crate::{
-    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, UrlGuard, Waits,
+    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, Waits,
     live,
 };
 

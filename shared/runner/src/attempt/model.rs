@@ -295,11 +295,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         let told = self
             .ports
             .sink
-            .send(Live::Token {
-                node_id,
-                attempt,
-                text,
-            })
+            .send(
+                None,
+                Live::Token {
+                    node_id,
+                    attempt,
+                    text,
+                },
+            )
             .await;
         told.map_err(|Closed| {
             self.closed.set(true);

@@ -44,6 +44,7 @@ impl Outside {
             secrets: self,
             sink: &NoSink,
             cache: &NoCache,
+            budget: &nodeai_runner::NoBudget,
         };
         let never = CancelOn::new(futures::future::pending());
         let run = nodeai_runner::run(plan, start, Options::default(), &ports, &never);
