@@ -88,7 +88,11 @@ pub async fn handle(
             "version": version, "definition": definition}),
         ready: Some(plan),
         inputs,
-        mode: if request.stream { Mode::Stream } else { Mode::Sync },
+        mode: if request.stream {
+            Mode::Stream
+        } else {
+            Mode::Sync
+        },
         budget: RunBudget::default(),
     };
     run(caller, ask).await

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nodeai_js::{Exceeded, Job, Meter};
 
 #[global_allocator]
-static METER: Meter<System> = Meter::new(System, 96 << 20, late, end);
+static METER: Meter<System> = Meter::new(System, 32 << 20, late, end);
 
 /// Whether the time of a case is over, as its own clock has it.
 static LATE: AtomicBool = AtomicBool::new(false);

@@ -13,8 +13,8 @@ use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
-    AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, NodeError, Redactor, Run,
-    Status, What, spans_of, totals_of,
+    AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Effect, Event, NodeError,
+    Redactor, Run, Status, What, spans_of, totals_of,
 };
 use nodeai_telemetry::SpanId;
 use serde_json::Value;
@@ -25,8 +25,7 @@ use crate::durable::{Ended, Journaling};
 use crate::run::{Finished, Options};
 use crate::secrets::Held;
 use crate::{
-    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, Waits,
-    live,
+    CachePort, Clock, Entropy, HttpPort, Ports, SecretPort, Signal, Signals, Sink, Waits, live,
 };
 
 pub(crate) fn shared<'a, H, C, E, S, L, K>(

@@ -39,7 +39,10 @@ pub(crate) fn is_from_outside(result: &AttemptResult) -> bool {
 }
 
 pub(crate) fn is_call(effect: &Result<Effect, NodeError>) -> bool {
-    matches!(effect, Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)))
+    matches!(
+        effect,
+        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_))
+    )
 }
 
 pub(crate) fn kind(effect: &Result<Effect, NodeError>) -> &'static str {
