@@ -111,9 +111,8 @@ fn send(answer: &Answer) {
             ResponseOutparam::set(out, Ok(response));
             // A caller that has gone has no use for the rest.
             if let Ok(mut stream) = outgoing.write() {
-                let _ = stream
-                    .write_all(body.as_bytes())
-                    .and_then(|()| stream.flush());
+                let _ = stream.write_all(body.as_bytes());
+                let _ = stream.blocking_flush();
             }
             let _ = OutgoingBody::finish(outgoing, None);
         }

@@ -45,23 +45,26 @@ impl<A> Meter<A> {
 
     /// Notes `more` bytes; false where they are not to be had.
     fn take(&self, more: usize) -> bool {
-        let used = self
-            .used
-            .fetch_add(more, Ordering::Relaxed)
-            .saturating_add(more);
+        let used = self.used.fetch_add(more, Ordering::Relaxed);
+        let used = used.saturating_add(more);
         let made = self.made.fetch_add(1, Ordering::Relaxed);
-        if !self.ended.load(Ordering::Relaxed) {
-            if used > self.most {
-                self.stop(Exceeded::Memory(self.most));
-            } else if made.is_multiple_of(BETWEEN) && (self.late)() {
-                self.stop(Exceeded::Time);
+        let ended = self.ended.load(Ordering::Relaxed);
+        let exceeded = if used > self.most {
+            Some(Exceeded::Memory(self.most))
+        } else {
+            let looks = !ended && made.is_multiple_of(BETWEEN);
+            (looks && (self.late)()).then_some(Exceeded::Time)
+        };
+        match exceeded {
+            None => true,
+            // The end itself needs some room.
+            Some(_) if ended && used <= self.most.saturating_add(RESERVE) => true,
+            Some(exceeded) => {
+                self.give_back(more);
+                self.stop(exceeded);
+                false
             }
         }
-        let there = used <= self.most.saturating_add(RESERVE);
-        if !there {
-            self.give_back(more);
-        }
-        there
     }
 
     #[cold]
