@@ -116,6 +116,7 @@ fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
         ("return 'x'.repeat(5e6)", "larger"),
         ("return /^(a+)+$/.test('a'.repeat(60) + 'b')", ""),
         ("return new Array(4294967295).indexOf(1)", ""),
+        ("for await (const x of (async function* () { while (true) yield 1 })());", ""),
     ] {
         let begun = Instant::now();
         let run = app().tenant().run(&beside(source), json!({"n": 1}));
