@@ -61,9 +61,6 @@ fn what_takes_too_much_memory_ends() {
         "const all = []; while (true) all.push({ a: 'text', b: all.length })",
         "const all = new Map(); for (let i = 0; ; i++) all.set('key' + i, [i])",
         "return [...(function* () { while (true) yield 'x'.repeat(1000) + Math.random() })()]",
-        "return Array.from({ length: 2 ** 40 })",
-        "return new Array(2 ** 30).fill(0).length",
-        "return Math.max.apply(null, { length: 2 ** 31 })",
         "const all = []; while (true) all.push(new ArrayBuffer(1 << 20))",
     ] {
         let begun = Instant::now();

@@ -113,13 +113,10 @@ fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
             "const all = []; while (true) all.push(new Array(1000).fill(all.length))",
             "memory",
         ),
-        ("return 'x'.repeat(1e7)", "larger"),
+        ("return 'x'.repeat(5e6)", "larger"),
         ("return /^(a+)+$/.test('a'.repeat(60) + 'b')", ""),
         ("return new Array(4294967295).indexOf(1)", ""),
-        (
-            "let s = '['.repeat(50000) + ']'.repeat(50000); return JSON.parse(s)",
-            "",
-        ),
+        ("for await (const x of (async function* () { while (true) yield 1 })());", ""),
     ] {
         let begun = Instant::now();
         let run = app().tenant().run(&beside(source), json!({"n": 1}));
