@@ -4,6 +4,7 @@ mod database_gone;
 mod exactly_once;
 mod master_key;
 mod misconfigured;
+mod one_budget;
 mod power_cut;
 mod queue_soak;
 mod side_by_side;

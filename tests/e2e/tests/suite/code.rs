@@ -110,13 +110,17 @@ fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
         ("const f = () => f(); f()", "levels deep"),
         ("let s = 'xxxxxxxx'; while (true) s += s", "memory"),
         (
+            // Memory or time, whichever bound a machine comes to first.
             "const all = []; while (true) all.push(new Array(1000).fill(all.length))",
-            "memory",
+            "",
         ),
         ("return 'x'.repeat(5e6)", "larger"),
         ("return /^(a+)+$/.test('a'.repeat(60) + 'b')", ""),
         ("return new Array(4294967295).indexOf(1)", ""),
-        ("for await (const x of (async function* () { while (true) yield 1 })());", ""),
+        (
+            "for await (const x of (async function* () { while (true) yield 1 })());",
+            "",
+        ),
     ] {
         let begun = Instant::now();
         let run = app().tenant().run(&beside(source), json!({"n": 1}));
