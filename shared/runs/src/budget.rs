@@ -3,7 +3,7 @@
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use nodeai_app::{clock, errors::log};
+use nodeai_app::{Cx, clock, errors::log};
 use nodeai_engine::{NodeError, RunBudget};
 use nodeai_http::Problem;
 use nodeai_runner::{Amount, BudgetPort, Granted, Reservation, exceeded, unpriced};
@@ -144,6 +144,7 @@ fn shown(budget: &Value) -> Value {
 /// The port. What it has not settled when the run ends, [`Ledger::close`] does; and what that cannot, because the store or
 /// the host is gone, the store counts as spent once the reservation is over.
 pub struct Ledger {
+    cx: Rc<Cx>,
     session: Rc<Session>,
     execution_id: String,
     /// Whether any budget applies; none while that is not known.
@@ -169,10 +170,19 @@ struct Answer {
     budget: Value,
 }
 
+/// Waits between the tries to settle at the end, ms.
+const BACKOFF_MS: [u64; 5] = [300, 900, 1_500, 2_500, 4_000];
+
 impl Ledger {
     /// For a run that was started.
-    pub fn new(session: Rc<Session>, execution_id: String, standing: Option<&Standing>) -> Self {
+    pub fn new(
+        cx: Rc<Cx>,
+        session: Rc<Session>,
+        execution_id: String,
+        standing: Option<&Standing>,
+    ) -> Self {
         Self {
+            cx,
             session,
             execution_id,
             applies: standing.map(|standing| standing.applies),
@@ -180,7 +190,8 @@ impl Ledger {
         }
     }
 
-    /// Settles what is still open, in one statement.
+    /// Settles what is still open, in one statement; again while the store is away or busy, as a commit does. What it
+    /// never hears of counts as spent.
     pub async fn close(&self) {
         let open = self.open.take();
         if open.is_empty() {
@@ -191,7 +202,14 @@ impl Ledger {
             Open::Granted => entry(ticket, None),
             Open::Ended(cost) => entry(ticket, *cost),
         });
-        let _ = self.tell(tickets.collect()).await;
+        let tickets: Vec<Value> = tickets.collect();
+        for wait in std::iter::once(0).chain(BACKOFF_MS) {
+            self.cx.env().sleep_ms(wait).await;
+            if self.tell(tickets.clone()).await {
+                return;
+            }
+            self.session.release();
+        }
     }
 
     /// Says what calls did cost; whether the store has heard it.

@@ -39,7 +39,12 @@ impl Edge {
         let budget = started.budget.and(per_run);
         let id = started.execution_id.clone();
         Self {
-            ledger: Ledger::new(caller.session.clone(), id, standing.as_ref()),
+            ledger: Ledger::new(
+                caller.cx.clone(),
+                caller.session.clone(),
+                id,
+                standing.as_ref(),
+            ),
             options: options(caller, limit, budget).await,
             http: Outbound(caller.session.clone()),
             clock: HostClock(caller.cx.app.clone()),

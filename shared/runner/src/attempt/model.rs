@@ -22,7 +22,7 @@ const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
 const MOST_ERROR_BYTES: u64 = 64 * 1024;
 /// How long a call waits for what other calls hold of a budget, and how long between two looks at most.
 const MOST_WAIT_US: i64 = 10_000_000;
-const MOST_PAUSE_US: u64 = 500_000;
+const MOST_PAUSE_US: u64 = 2_000_000;
 /// How long a reservation outlasts its attempt, in ms: its settlement may be late.
 const GRACE_MS: u64 = 60_000;
 
@@ -206,7 +206,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     /// other calls hold: they mostly cost less than they may.
     async fn reserve(&self, which: &Which, most: Amount) -> Result<Paid<'_>, NodeError> {
         let until_us = self.ports.clock.now_us() + MOST_WAIT_US;
-        let mut pause_us = 10_000;
+        let mut pause_us = 50_000;
         loop {
             let busy = match self.meter.take(most) {
                 Room::None(error) => return Err(error),
