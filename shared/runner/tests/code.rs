@@ -210,7 +210,8 @@ fn code_is_a_tool_of_an_agent() {
     let agent = json!({"model": "openai/gpt-4o-mini", "base_url": app.standin.openai(), "api_key": "k",
         "prompt": "How many?", "tools": tools});
     let finished = app.run(&chain(&[("n", "agent", agent)]), json!({"factor": 2}));
-    assert_eq!(output(&finished)["calls"][0]["result"], json!(42));
+    // As the model was told: in words.
+    assert_eq!(output(&finished)["calls"][0]["result"], "42");
 }
 
 #[test]
