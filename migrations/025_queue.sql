@@ -342,12 +342,13 @@ BEGIN
 END
 $$;
 
--- For `run_cancel`, which has made sure of the caller by updating the row.
+-- For `run_cancel`: ends what it has marked in the caller's own organisation.
 CREATE FUNCTION nodeai.cancel_unrun(run uuid, org uuid) RETURNS public.execution_queue
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   q public.execution_queue;
 BEGIN
+  PERFORM nodeai.require_member(org);
   SELECT * INTO q FROM public.execution_queue x
     WHERE x.id = run AND x.org_id = org AND x.status = 'queued' AND x.cancel_requested_at IS NOT NULL FOR UPDATE;
   IF q.id IS NOT NULL THEN

@@ -1,7 +1,6 @@
 //! The queue's ticker: asks the application to work on queued runs that are due. Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::Semaphore;
 
 use crate::log;
 
@@ -24,15 +24,14 @@ const PATH: &str = "/api/v1/workflows/execute/drain";
 pub async fn run(url: String, token: String) {
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
-    let at_work = Arc::new(AtomicUsize::new(0));
+    let places = Arc::new(Semaphore::new(MOST));
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if at_work.load(Ordering::Relaxed) >= MOST {
+        let Ok(place) = places.clone().try_acquire_owned() else {
             continue;
-        }
-        let place = Place::take(at_work.clone());
+        };
         let (client, url, token) = (client.clone(), url.clone(), token.clone());
         tokio::spawn(async move {
             let _place = place;
@@ -41,21 +40,6 @@ pub async fn run(url: String, token: String) {
                 log::info(&format!("the queue was not looked at: {error:#}"));
             }
         });
-    }
-}
-
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(at_work: Arc<AtomicUsize>) -> Self {
-        at_work.fetch_add(1, Ordering::Relaxed);
-        Self(at_work)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -30,6 +30,7 @@ mod bodies;
 mod end;
 mod frame;
 mod turn;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

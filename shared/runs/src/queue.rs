@@ -106,6 +106,7 @@ pub async fn drain(
     let mut only = want.execution_id.as_deref();
     let mut taken = 0;
     let mut left = None;
+    let mut failed = None;
     let mut at_work = FuturesUnordered::new();
     loop {
         while left.is_none() && at_work.len() < want.lanes {
@@ -119,11 +120,16 @@ pub async fn drain(
                 lease_us: LEASE_US,
                 workers,
             };
-            match claim(app, &settings, &ask).await? {
-                Claimed::Busy => left = Some(Left::Busy),
-                Claimed::Empty { .. } if ask.execution_id.is_some() => {}
-                Claimed::Empty { due_us } => left = Some(Left::Nothing(due_us)),
-                Claimed::Run { session, execution } => {
+            match claim(app, &settings, &ask).await {
+                // What is at work must not be dropped for it: its calls would be made again.
+                Err(problem) => {
+                    failed = Some(problem);
+                    left = Some(Left::More);
+                }
+                Ok(Claimed::Busy) => left = Some(Left::Busy),
+                Ok(Claimed::Empty { .. }) if ask.execution_id.is_some() => {}
+                Ok(Claimed::Empty { due_us }) => left = Some(Left::Nothing(due_us)),
+                Ok(Claimed::Run { session, execution }) => {
                     taken += 1;
                     at_work.push(slice(app, &settings, Rc::from(session), execution));
                 }
@@ -135,7 +141,7 @@ pub async fn drain(
                 // There may be something again, or a place.
                 left = found.filter(|left| *left == Left::More);
             }
-            (None, found) => return Ok(found.unwrap_or(Left::More)),
+            (None, found) => return failed.map_or(Ok(found.unwrap_or(Left::More)), Err),
         }
     }
 }

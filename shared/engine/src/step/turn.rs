@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::backoff::wait_ms;
 use super::frame::{Frame, LinkState, NodeState, Place, ROOT};
-use super::{Command, Due, Illegal, Run, Step};
+use super::waits::may_resume;
+use super::{Command, Illegal, Run, Step};
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::{
-    AttemptResult, Event, LOST, NodeError, RunError, RunStarted, Status, Wait, WaitKind, What,
-};
+use crate::log::{AttemptResult, Event, LOST, NodeError, RunError, RunStarted, Status, What};
 use crate::nodes::Join;
 use crate::plan::Ready;
 use crate::scope::Seen;
@@ -147,7 +146,7 @@ impl<'a> Turn<'a> {
         self.run.seq += 1;
     }
 
-    fn expect(
+    pub(super) fn expect(
         &self,
         node: &str,
         what: &'static str,
@@ -165,19 +164,6 @@ impl<'a> Turn<'a> {
                 what,
             })
         }
-    }
-
-    /// The node whose wait, or whose loop's time, is over.
-    fn due(&self, node: &str) -> Result<Place, Illegal> {
-        let place = self.run.place(node);
-        let limited = place.is_some_and(|place| {
-            let looping = self.run.frame(place).loops.get(&place.node);
-            looping.is_some_and(|looping| looping.until_us.is_some())
-        });
-        self.expect(node, "wait_due", |state| match state {
-            NodeState::Suspended { wait } => wait.until_us.is_some(),
-            state => limited && state.at_work(),
-        })
     }
 
     fn start(&mut self, started: RunStarted) -> Result<(), Illegal> {
@@ -322,51 +308,6 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn retry(&mut self, place: Place, attempt: u32, due_us: i64) {
-        self.set(place, NodeState::Waiting { attempt, due_us });
-        let node = self.run.way(place);
-        self.record(What::RetryScheduled {
-            node: node.clone(),
-            attempt,
-            due_us,
-        });
-        self.wait(node, due_us, Due::Retry);
-    }
-
-    pub(super) fn wait(&mut self, node: String, until_us: i64, due: Due) {
-        self.step.commands.push(Command::Wait {
-            node,
-            until_us,
-            due,
-        });
-    }
-
-    fn suspend(&mut self, place: Place, wait: Box<Wait>) {
-        let (node, until_us) = (self.run.way(place), wait.until_us);
-        self.set(place, NodeState::Suspended { wait });
-        self.record(What::NodeSuspended {
-            node: node.clone(),
-            until_us,
-        });
-        if let Some(until_us) = until_us {
-            self.wait(node, until_us, Due::Wait);
-        }
-    }
-
-    /// The time of a wait, or of a loop, is over.
-    fn end_wait(&mut self, place: Place) {
-        let timer = match self.run.state(place) {
-            NodeState::Suspended { wait } => wait.kind == WaitKind::Timer,
-            _ => return self.end_loop(place),
-        };
-        let at = crate::decide::rfc3339(self.at_us);
-        let (output, handle) = match timer {
-            true => (json!({"resumed_at": at}), DEFAULT_HANDLE),
-            false => (json!({"timed_out_at": at}), "timeout"),
-        };
-        self.finish_with(place, output, handle.to_owned());
-    }
-
     /// Finishes a node with an output that no attempt gave.
     pub(super) fn finish_with(&mut self, place: Place, output: Value, handle: String) {
         let node = self.run.way(place);
@@ -491,13 +432,5 @@ fn takes(handle: &str) -> impl Fn(&str) -> bool {
     move |of| match handle {
         EVERY_HANDLE => of != "error",
         handle => of == handle,
-    }
-}
-
-fn may_resume(wait: &Wait, handle: &str) -> bool {
-    match wait.kind {
-        WaitKind::Timer => false,
-        WaitKind::Approval => matches!(handle, "approved" | "rejected"),
-        WaitKind::Webhook => handle == DEFAULT_HANDLE,
     }
 }

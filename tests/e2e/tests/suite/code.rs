@@ -104,6 +104,7 @@ fn lines_on_the_console_are_in_the_trace() {
 
 #[test]
 fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
+    app(); // its start is no time of a node's
     for (source, bound) in [
         ("while (true) {}", ""),
         ("while (true) await null", ""),
@@ -158,6 +159,7 @@ fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
 
 #[test]
 fn a_nodes_own_time_limit_holds() {
+    app(); // its start is no time of the node's
     let begun = Instant::now();
     let data = json!({"source": "return /^(a+)+$/.test('a'.repeat(60) + 'b')", "timeout_ms": 300});
     let run = app().tenant().run(&code(data), json!({}));
