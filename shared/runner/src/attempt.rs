@@ -200,7 +200,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 Paged::Next(next) => {
                     self.ports
                         .clock
-                        .sleep(interval_ms.saturating_mul(1_000))
+                        .pause(interval_ms.saturating_mul(1_000))
                         .await;
                     call = *next;
                 }

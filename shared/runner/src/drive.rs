@@ -313,7 +313,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                     let wait_us = u64::try_from(until_us - clock.now_us()).unwrap_or(0);
                     let waiting = node.clone();
                     self.spawn(&waiting, false, async move {
-                        clock.sleep(wait_us).await;
+                        clock.pause(wait_us).await;
                         Done::Due { node, due }
                     });
                 }

@@ -75,8 +75,12 @@ pub trait HttpPort {
 pub trait Clock {
     /// Now, µs since the Unix epoch.
     fn now_us(&self) -> i64;
-    /// Returns after that many µs.
+    /// Returns after that many µs: a limit for work that goes on meanwhile.
     async fn sleep(&self, us: u64);
+    /// The same where a node does nothing else meanwhile, so that what it holds can be given to others.
+    async fn pause(&self, us: u64) {
+        self.sleep(us).await;
+    }
 }
 
 /// Randomness.

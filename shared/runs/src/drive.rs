@@ -47,7 +47,10 @@ impl Edge {
             ),
             options: options(caller, limit, budget).await,
             http: Outbound(caller.session.clone()),
-            clock: HostClock(caller.cx.app.clone()),
+            clock: HostClock {
+                app: caller.cx.app.clone(),
+                session: caller.session.clone(),
+            },
             secrets: Secrets {
                 cx: caller.cx.clone(),
                 session: caller.session.clone(),

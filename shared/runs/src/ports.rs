@@ -47,8 +47,13 @@ fn transport_error(error: SendError) -> TransportError {
     }
 }
 
-/// The host's clock.
-pub struct HostClock(pub Rc<App>);
+/// The host's clock; a run that only waits gives the database connection back.
+pub struct HostClock {
+    /// Whose host it is.
+    pub app: Rc<App>,
+    /// Whose connection it is.
+    pub session: Rc<Session>,
+}
 
 impl Clock for HostClock {
     fn now_us(&self) -> i64 {
@@ -56,7 +61,12 @@ impl Clock for HostClock {
     }
 
     async fn sleep(&self, us: u64) {
-        self.0.env.sleep_ms(us.div_ceil(1000)).await;
+        self.app.env.sleep_ms(us.div_ceil(1000)).await;
+    }
+
+    async fn pause(&self, us: u64) {
+        self.session.release();
+        self.sleep(us).await;
     }
 }
 

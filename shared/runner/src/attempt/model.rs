@@ -228,7 +228,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 let why = format!("{busy} is held by calls that are under way, and none has ended");
                 return Err(exceeded(&why));
             }
-            self.ports.clock.sleep(self.jittered(pause_us)).await;
+            self.ports.clock.pause(self.jittered(pause_us)).await;
             pause_us = (pause_us * 2).min(MOST_PAUSE_US);
         }
     }
