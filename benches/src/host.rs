@@ -43,6 +43,8 @@ impl Host {
                 "up",
                 "--quiet",
                 "--ephemeral",
+                "--allow-private",
+                "127.0.0.1",
                 "--listen",
                 "127.0.0.1:0",
                 "--database-url",
@@ -69,11 +71,7 @@ impl Host {
 
     /// Resident memory, KiB.
     pub fn memory_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))
-            .unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            .unwrap_or(0)
+        memory_kb(self.process.0.id())
     }
 
     /// Stores the five-node workflow of case (c) and gives its id.
@@ -82,6 +80,14 @@ impl Host {
         let id = tokio::task::spawn_blocking(move || me.workflow("bench", &definition())).await?;
         Ok(id)
     }
+}
+
+/// Resident memory of a process, KiB.
+pub fn memory_kb(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
 }
 
 fn unlimit(database: &str) {

@@ -71,7 +71,13 @@ impl Measured {
         self.latencies.len() as f64 / self.time.as_secs_f64()
     }
 
-    fn quantile_ms(&self, q: f64) -> f64 {
+    /// Requests that were answered.
+    pub fn count(&self) -> usize {
+        self.latencies.len()
+    }
+
+    /// The latency that this part of the requests did not exceed, ms.
+    pub fn quantile_ms(&self, q: f64) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         // Nearest rank: the smallest value with at least q of the values at or below it.
@@ -113,7 +119,7 @@ async fn exchange(sender: &mut SendRequest<Full<Bytes>>, case: &Case, key: &str)
     let timing = timing.unwrap_or_default().to_owned();
     let body = response.into_body().collect().await?.to_bytes();
     ensure!(
-        status == StatusCode::OK,
+        [StatusCode::OK, StatusCode::ACCEPTED].contains(&status),
         "{} answers {status}: {}",
         case.path,
         String::from_utf8_lossy(&body)

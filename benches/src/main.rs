@@ -1,8 +1,10 @@
 //! `cargo build --release && cargo run --release -p nodeai-bench`: one run, one machine, NodeAI beside a native server
-//! that does the same SQL. Absolute numbers depend on the machine; the ratios are what to compare.
+//! that does the same SQL; with `engine` as an argument, beside n8n. Absolute numbers depend on the machine; the ratios are what to compare.
 
+mod engine;
 mod host;
 mod load;
+mod n8n;
 mod native;
 mod proxy;
 
@@ -21,11 +23,13 @@ fn main() -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let seconds = std::env::args()
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(4);
-    runtime.block_on(run(Duration::from_secs(seconds)))
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let seconds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(4);
+    let length = Duration::from_secs(seconds);
+    match args.iter().any(|arg| arg == "engine") {
+        true => runtime.block_on(engine::run(length)),
+        false => runtime.block_on(run(length)),
+    }
 }
 
 async fn run(length: Duration) -> Result<()> {

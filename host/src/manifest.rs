@@ -104,8 +104,27 @@ pub struct Component {
     pub environment: IndexMap<String, String>,
     /// How to build it.
     pub build: Option<Build>,
+    /// Components that give what this one imports, by the name of the import.
+    #[serde(default)]
+    pub dependencies: IndexMap<String, Dependency>,
+    /// Whether they may reach what this one may.
+    #[serde(default)]
+    pub dependencies_inherit_configuration: bool,
     #[serde(default)]
     tool: Tool,
+}
+
+/// One entry of `[component.<id>.dependencies]`: a file, the one kind that needs no registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dependency {
+    /// Path of the built artefact, relative to the manifest.
+    pub path: String,
+    /// Its export that is meant, where the names differ.
+    pub export: Option<String>,
+    /// Whether it may reach what the component may, when not all of them may.
+    #[serde(default)]
+    pub inherit_configuration: bool,
 }
 
 /// `[component.<id>.build]`.

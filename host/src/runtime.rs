@@ -1,5 +1,6 @@
 //! Runs components: the engine, what each instance's store holds, and the call into a component.
 pub mod call;
+mod compose;
 pub mod engine;
 pub mod instance;
 pub mod limits;
@@ -153,13 +154,15 @@ pub fn compile(
         .component
         .iter()
         .map(|(id, component)| {
-            let path = manifest.source_path(root, component);
-            engine::load_component(&engine, &path, cache).with_context(|| {
-                format!(
-                    "the component {id:?} cannot be loaded from {}",
-                    path.display()
-                )
-            })
+            compose::compose(root, id, component)
+                .and_then(|bytes| engine::load_component(&engine, id, &bytes, cache))
+                .with_context(|| {
+                    let path = manifest.source_path(root, component);
+                    format!(
+                        "the component {id:?} cannot be loaded from {}",
+                        path.display()
+                    )
+                })
         })
         .collect::<Result<_>>()?;
     Ok(Compiled { engine, components })

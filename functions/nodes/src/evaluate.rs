@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use nodeai_app::{Caller, Valid, clock};
 use nodeai_edge::http_client;
-use nodeai_engine::{CodeCall, Evaluated, LogLine, NodeError, Surroundings};
+use nodeai_engine::{CodeCall, Evaluated, Fault, LogLine, NodeError, Surroundings, custom};
 use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -130,29 +130,36 @@ pub async fn handle(
             (.., Some(node)) => {
                 // Whatever the node has done takes longer than a connection should be held.
                 caller.session.release();
-                of_node(&node, &around, &question.incoming).await
+                match config_faults(&caller, &node).await {
+                    faults if faults.is_empty() => {
+                        of_node(&node, &around, &question.incoming).await
+                    }
+                    faults => Answer::faulty(faults),
+                }
             }
             _ => return Err(Problem::internal("nothing to evaluate")),
         },
     ))
 }
 
+/// What is wrong with a custom node's config, by what its component says.
+async fn config_faults(caller: &Caller<NodesRead>, node: &Candidate) -> Vec<Fault> {
+    let Some(name) = custom::name(&node.kind) else {
+        return Vec::new();
+    };
+    match nodeai_custom::entry(&caller.cx, name).await {
+        Some(spec) => custom::check(&spec, &node.data, "/data"),
+        None => vec![Fault {
+            pointer: "/type".to_owned(),
+            code: "unknown_type".to_owned(),
+            message: format!("there is no custom node {name:?} here"),
+        }],
+    }
+}
+
 async fn of_node(node: &Candidate, around: &Surroundings, incoming: &Map<String, Value>) -> Answer {
     match nodeai_engine::evaluate_node(&node.kind, &node.data, around, incoming) {
-        Err(faults) => Answer {
-            faults: faults
-                .into_iter()
-                .map(|fault| {
-                    FieldError::body(
-                        format!("/node{}", fault.pointer),
-                        &fault.code,
-                        fault.message,
-                    )
-                })
-                .filter_map(|fault| serde_json::to_value(fault).ok())
-                .collect(),
-            ..Answer::default()
-        },
+        Err(faults) => Answer::faulty(faults),
         Ok(Err(error)) => Answer::of(Err(error)),
         Ok(Ok(Evaluated::Output { output, handle })) => Answer {
             handle: Some(handle),
@@ -170,7 +177,7 @@ async fn of_node(node: &Candidate, around: &Surroundings, incoming: &Map<String,
 /// What the component that runs code makes of it.
 async fn of_code(call: &CodeCall) -> Answer {
     let request = call.body("preview", CODE_MS).and_then(|body| {
-        http::Request::post(CodeCall::URL)
+        http::Request::post(call.url())
             .header(CONTENT_TYPE, "application/json")
             .body(Bytes::from(body))
             .map_err(|error| NodeError::new("internal", error.to_string(), false))
@@ -180,9 +187,9 @@ async fn of_code(call: &CodeCall) -> Answer {
         Err(error) => return Answer::of(Err(error)),
     };
     let Ok(reply) = http_client::send_buffered(request).await else {
-        return Answer::of(Err(CodeCall::stopped()));
+        return Answer::of(Err(call.stopped()));
     };
-    let (meta, result) = CodeCall::finish(reply.status().as_u16(), reply.body());
+    let (meta, result) = call.finish(reply.status().as_u16(), reply.body());
     let (handle, result) = match result {
         Ok(outcome) => (Some(outcome.handle), Ok(outcome.output)),
         Err(error) => (None, Err(error)),
@@ -199,6 +206,23 @@ fn shown(line: LogLine) -> Value {
 }
 
 impl Answer {
+    fn faulty(faults: Vec<Fault>) -> Self {
+        let told = |fault: Fault| {
+            FieldError::body(
+                format!("/node{}", fault.pointer),
+                &fault.code,
+                fault.message,
+            )
+        };
+        let faults = faults.into_iter().map(told);
+        Self {
+            faults: faults
+                .filter_map(|fault| serde_json::to_value(fault).ok())
+                .collect(),
+            ..Self::default()
+        }
+    }
+
     fn of(result: Result<Value, NodeError>) -> Self {
         match result {
             Ok(output) => Self {

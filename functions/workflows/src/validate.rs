@@ -3,6 +3,7 @@
 use crate::WorkflowsRead;
 use crate::document::{Egress, faults_below};
 use nodeai_app::{Caller, Valid};
+use nodeai_engine::{Fault, Spec, custom};
 use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,11 +36,13 @@ pub struct Verdict {
 
 /// Always 200: a definition with faults is a valid question.
 pub async fn handle(
-    _caller: Caller<WorkflowsRead>,
+    caller: Caller<WorkflowsRead>,
     Valid(candidate): Valid<Candidate>,
 ) -> Result<Json<Verdict>, Problem> {
     let egress = Egress::of(&candidate.definition);
-    let errors = listed(faults_below("/definition", &candidate.definition));
+    let mut errors = faults_below("/definition", &candidate.definition);
+    errors.extend(custom_faults(&caller, &candidate.definition).await);
+    let errors = listed(errors);
     Ok(Json::ok(Verdict {
         valid: errors.is_empty(),
         errors,
@@ -53,4 +56,33 @@ fn listed(fields: Vec<FieldError>) -> Vec<Value> {
     fields
         .filter_map(|field| serde_json::to_value(field).ok())
         .collect()
+}
+
+/// Faults of the configs of custom nodes, by what their components say; types of which there is none here.
+async fn custom_faults(caller: &Caller<WorkflowsRead>, definition: &Value) -> Vec<FieldError> {
+    let nodes = definition["nodes"].as_array().into_iter().flatten();
+    let customs = nodes.enumerate().filter_map(|(i, node)| {
+        let name = custom::name(node["type"].as_str()?)?;
+        Some((i, name, node["data"].as_object()?))
+    });
+    let customs: Vec<_> = customs.collect();
+    if customs.is_empty() {
+        return Vec::new();
+    }
+    caller.session.release();
+    let known = nodeai_custom::catalogue(&caller.cx).await;
+    let faults = customs.into_iter().flat_map(|(i, name, data)| {
+        let at = format!("/definition/nodes/{i}");
+        let of_this = |spec: &&Spec| custom::name(&spec.kind) == Some(name);
+        match known.iter().find(of_this) {
+            Some(spec) => custom::check(spec, data, &format!("{at}/data")),
+            None => vec![Fault {
+                pointer: format!("{at}/type"),
+                code: "unknown_type".to_owned(),
+                message: format!("there is no custom node {name:?} here"),
+            }],
+        }
+    });
+    let told = |fault: Fault| FieldError::body(fault.pointer, &fault.code, fault.message);
+    faults.map(told).collect()
 }

@@ -102,10 +102,14 @@ pub fn start_epochs(engine: &Engine) {
 /// Loads a component, from `cache` when it was compiled before by this very engine.
 ///
 /// # Errors
-/// When the file cannot be read or is no component.
-pub fn load_component(engine: &Engine, path: &Path, cache: &Path) -> Result<Component> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let compiled = cache_path(engine, &bytes, cache);
+/// When it is no component that this host understands.
+pub fn load_component(
+    engine: &Engine,
+    name: &str,
+    bytes: &[u8],
+    cache: &Path,
+) -> Result<Component> {
+    let compiled = cache_path(engine, bytes, cache);
     if compiled.is_file() && is_private(&compiled) {
         // SAFETY: the file lies in our own folder, only we may write it, and its name holds the hash
         // of the component and of the engine's configuration.
@@ -117,9 +121,8 @@ pub fn load_component(engine: &Engine, path: &Path, cache: &Path) -> Result<Comp
             )),
         }
     }
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
     log::info(&format!("compiling {name} for this machine"));
-    let component = Component::new(engine, &bytes).map_err(plain)?;
+    let component = Component::new(engine, bytes).map_err(plain)?;
     if let Err(error) = keep(&component, &compiled) {
         log::warn(&format!(
             "the compiled component could not be kept: {error:#}"

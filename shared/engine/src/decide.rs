@@ -47,6 +47,7 @@ impl Run {
             _ => None,
         };
         (ready.kind.decide)(&Call {
+            kind: self.plan.kind(frame.body, place.node),
             data: self.plan.data(frame.body, place.node),
             templates,
             scope: &scope,

@@ -25,7 +25,7 @@ pub enum Evaluated {
     },
     /// It has something done.
     Call {
-        /// `http`, `llm`, `enter` (its body runs, or the workflow that it calls) or `wait`.
+        /// `http`, `llm`, `custom`, `enter` (its body runs, or the workflow that it calls) or `wait`.
         kind: &'static str,
         /// What it sends, as the log of a run shows it; the items that its body starts from; what it waits for.
         request: Value,
@@ -87,11 +87,12 @@ pub fn evaluate_node(
         .iter()
         .map(|(source, value)| Incoming { source, value });
     let edges: Vec<Incoming<'_>> = edges.collect();
-    Ok(effect(&ready, data, &templates, &around, &edges).map(shown))
+    Ok(effect(kind, &ready, data, &templates, &around, &edges).map(shown))
 }
 
 /// What a run does with the node, in its order.
 fn effect(
+    kind: &str,
     ready: &Ready,
     data: &Map<String, Value>,
     templates: &Templates,
@@ -108,6 +109,7 @@ fn effect(
     let index = around.locals.get("index").and_then(Value::as_u64);
     let previous = around.locals.get("previous");
     (ready.kind.decide)(&Call {
+        kind,
         data,
         templates,
         scope: &scope,
@@ -139,8 +141,8 @@ fn shown(effect: Effect) -> Evaluated {
             kind,
             request: wait.shown(),
         },
-        Effect::Code(call) => Evaluated::Code(call),
-        Effect::Llm(_) | Effect::Http(_) => Evaluated::Call {
+        Effect::Code(call) if call.is_closed() => Evaluated::Code(call),
+        Effect::Code(_) | Effect::Llm(_) | Effect::Http(_) => Evaluated::Call {
             kind,
             request: request.unwrap_or_default(),
         },

@@ -35,7 +35,7 @@ pub use log::{
 };
 pub use nodes::{
     CodeCall, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, Outcome as NodeOutcome,
-    Paged, Port, Spec, Talk, WaitCall, WorkflowRef, catalogue,
+    Paged, Port, Spec, Talk, WaitCall, WorkflowRef, catalogue, custom,
 };
 pub use plan::{Compiled, Record};
 pub use redact::{BLANK, Redactor};

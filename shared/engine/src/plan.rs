@@ -240,7 +240,8 @@ impl Compiled {
 
     /// The type of a node, by its id or its way into loops.
     pub fn kind_of(&self, node: &str) -> Option<&str> {
-        Some(&self.ready(node)?.kind.spec.kind)
+        let (body, node) = self.find(node)?;
+        Some(self.kind(body, node))
     }
 
     /// The names of the secrets that a node's templates refer to, in order.
@@ -250,6 +251,12 @@ impl Compiled {
     }
 
     fn ready(&self, node: &str) -> Option<&Ready> {
+        let (body, node) = self.find(node)?;
+        Some(&self.bodies[body].nodes[node])
+    }
+
+    /// A node's body and its place there, by its id or its way into loops.
+    fn find(&self, node: &str) -> Option<(usize, usize)> {
         let (mut body, mut rest) = match node.strip_prefix(ON_FAILURE) {
             Some(rest) => (self.on_failure?, rest),
             None => (0, node),
@@ -260,8 +267,13 @@ impl Compiled {
             body = body_of.nodes[*body_of.graph.by_id.get(id)?].body?;
             rest = after;
         }
+        Some((body, *self.bodies[body].graph.by_id.get(rest)?))
+    }
+
+    /// A node's type, as its document has it.
+    pub(crate) fn kind(&self, body: usize, node: usize) -> &str {
         let body = &self.bodies[body];
-        Some(&body.nodes[*body.graph.by_id.get(rest)?])
+        &self.docs[body.doc].definition.nodes[body.nodes[node].at].kind
     }
 
     pub(crate) fn data(&self, body: usize, node: usize) -> &Map<String, Value> {

@@ -214,7 +214,7 @@ pub(crate) fn read_node(
             .map(|kind| kind.spec.kind.as_str())
             .collect();
         let message = format!(
-            "unknown node type {:?}; known are {}",
+            "unknown node type {:?}; known are {} and custom.<name>",
             node.kind,
             known.join(", ")
         );

@@ -11,8 +11,13 @@ pub struct Project(PathBuf);
 impl Project {
     /// A project on the built components.
     pub fn new() -> Self {
+        Self::new_with(&read_manifest())
+    }
+
+    /// The same with this `spin.toml`, which may add to the project's own.
+    pub fn new_with(manifest: &str) -> Self {
         build();
-        Self::with_manifest(&read_manifest())
+        Self::with_manifest(manifest)
     }
 
     /// A project with this `spin.toml`.
@@ -20,7 +25,7 @@ impl Project {
         let folder = std::env::temp_dir().join(format!("nodeai-e2e-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("spin.toml"), manifest).unwrap();
-        for shared in ["target", "migrations"] {
+        for shared in ["target", "migrations", "examples"] {
             std::os::unix::fs::symlink(root().join(shared), folder.join(shared)).unwrap();
         }
         share_cache(&folder);

@@ -43,12 +43,24 @@ pub(super) fn spec() -> Spec {
     }
 }
 
-/// Code to run, and what it sees.
+/// What is run by a component of its own: code, or a custom node.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CodeCall {
-    source: String,
-    globals: Map<String, Value>,
-    now_ms: u64,
+pub struct CodeCall(Work);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Work {
+    /// Code to run, and what it sees.
+    Source {
+        source: String,
+        globals: Map<String, Value>,
+        now_ms: u64,
+    },
+    /// A custom node, its config and what came in.
+    Node {
+        name: String,
+        config: Map<String, Value>,
+        input: Value,
+    },
 }
 
 /// A line that code wrote to its console.
@@ -71,11 +83,11 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: Config = call.config()?;
     let input = config.input.unwrap_or_else(|| handed_on(call.incoming));
     let globals = globals(call, &config.source, input);
-    Ok(Effect::Code(Box::new(CodeCall {
+    Ok(Effect::Code(Box::new(CodeCall(Work::Source {
         source: config.source,
         globals,
         now_ms: began_ms(call),
-    })))
+    }))))
 }
 
 /// The values whose names the source mentions.
@@ -129,11 +141,13 @@ pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
     }
 }
 
+/// What a component answers, of code or of a custom node.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
     result: Value,
-    failure: Option<Failure>,
+    handle: Option<String>,
+    failure: Option<Value>,
     #[serde(default)]
     logs: Vec<LogLine>,
 }
@@ -145,94 +159,212 @@ struct Failure {
     message: String,
     line: Option<u32>,
     column: Option<u32>,
+    pointer: Option<String>,
+    #[serde(default)]
+    retryable: bool,
 }
 
-impl From<Failure> for NodeError {
-    fn from(failure: Failure) -> Self {
-        let kind = match failure.kind.as_str() {
+impl Failure {
+    fn of_code(self) -> NodeError {
+        let kind = match self.kind.as_str() {
             "syntax" => "code_syntax",
             "thrown" => "code_error",
             "limit" => "code_limit",
             _ => "code_failed",
         };
         let mut message = "/source: ".to_owned();
-        if let Some(name) = &failure.name {
+        if let Some(name) = &self.name {
             message += name;
             message += ": ";
         }
-        message += &failure.message;
-        if let (Some(line), Some(column)) = (failure.line, failure.column) {
+        message += &self.message;
+        if let (Some(line), Some(column)) = (self.line, self.column) {
             message += &format!(" (line {line}, column {column})");
         }
-        Self::new(kind, message, false)
+        NodeError::new(kind, message, false)
+    }
+
+    fn of_node(self) -> NodeError {
+        let pointer = self.pointer.filter(|pointer| pointer.starts_with('/'));
+        let message = match pointer {
+            Some(pointer) => format!("{pointer}: {}", self.message),
+            None => self.message,
+        };
+        NodeError::new(&self.kind, message, self.retryable)
     }
 }
 
 impl CodeCall {
-    /// Where code runs: a component that others reach by service chaining alone.
-    pub const URL: &'static str = "http://code.spin.internal/";
-    /// Most time that it may take, in ms, whatever the node says.
-    pub const MOST_MS: u64 = 10_000;
+    /// Most time that code may take, in ms, whatever the node says.
+    const MOST_MS: u64 = 10_000;
 
-    /// The request's body. `seed` is what chance follows from.
+    /// A custom node's attempt.
+    pub(super) fn of_node(name: &str, config: Map<String, Value>, input: Value) -> Self {
+        Self(Work::Node {
+            name: name.to_owned(),
+            config,
+            input,
+        })
+    }
+
+    /// `code` or `custom`.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.0 {
+            Work::Source { .. } => "code",
+            Work::Node { .. } => "custom",
+        }
+    }
+
+    /// Whether nothing outside can notice it.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.0, Work::Source { .. })
+    }
+
+    /// Where it runs: a component that others reach by service chaining alone.
+    pub fn url(&self) -> String {
+        match &self.0 {
+            Work::Source { .. } => "http://code.spin.internal/".to_owned(),
+            Work::Node { name, .. } => super::custom::url(name),
+        }
+    }
+
+    /// Most time that it may take, in ms, when its node's limit is `limit_ms`.
+    pub fn most_ms(&self, limit_ms: u64) -> u64 {
+        match self.0 {
+            Work::Source { .. } => limit_ms.min(Self::MOST_MS),
+            Work::Node { .. } => limit_ms,
+        }
+    }
+
+    /// The request's body. `key` is the same for every attempt: what chance follows from, and what tells a repeated call.
     ///
     /// # Errors
-    /// The code would see too much.
-    pub fn body(&self, seed: &str, wall_ms: u64) -> Result<Vec<u8>, NodeError> {
-        let job = json!({"source": self.source, "globals": self.globals, "now_ms": self.now_ms,
-            "seed": seed, "limits": {"wall_ms": wall_ms}});
+    /// It would see too much.
+    pub fn body(&self, key: &str, wall_ms: u64) -> Result<Vec<u8>, NodeError> {
+        let job = match &self.0 {
+            Work::Source {
+                source,
+                globals,
+                now_ms,
+            } => json!({"source": source, "globals": globals, "now_ms": now_ms, "seed": key,
+                "limits": {"wall_ms": wall_ms}}),
+            Work::Node { config, input, .. } => {
+                json!({"config": config, "input": input, "idempotency_key": key,
+                "timeout_ms": wall_ms})
+            }
+        };
         let body = job.to_string().into_bytes();
         match body.len() > MOST_VALUES + LONGEST {
-            true => Err(NodeError::new(
-                "code_limit",
-                format!("/input: the code would see more than {MOST_VALUES} bytes of values"),
-                false,
-            )),
+            true => Err(self.limit(format!(
+                "{}it would see more than {MOST_VALUES} bytes of values",
+                self.at("/input: ")
+            ))),
             false => Ok(body),
         }
     }
 
     /// What goes in, for the log; the source is in the document.
     pub(super) fn shown(&self) -> Value {
-        Value::Object(self.globals.clone())
+        match &self.0 {
+            Work::Source { globals, .. } => Value::Object(globals.clone()),
+            Work::Node { config, input, .. } => json!({"config": config, "input": input}),
+        }
     }
 
     /// Everything on which the result depends but time and chance, of which a kept result is one as good as another.
     pub(super) fn identity(&self) -> Value {
-        json!([self.source, self.globals])
+        match &self.0 {
+            Work::Source {
+                source, globals, ..
+            } => json!([source, globals]),
+            Work::Node {
+                name,
+                config,
+                input,
+            } => json!([name, config, input]),
+        }
     }
 
     /// Turns the component's answer into the node's output.
     ///
     /// # Errors
-    /// The code threw, or was stopped.
-    pub fn finish(status: u16, body: &[u8]) -> (CallMeta, Result<Outcome, NodeError>) {
+    /// The code threw, the node failed, or it was stopped.
+    pub fn finish(&self, status: u16, body: &[u8]) -> (CallMeta, Result<Outcome, NodeError>) {
         let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
-            return (CallMeta::default(), Err(Self::stopped()));
+            return (CallMeta::default(), Err(self.stopped()));
         };
         let meta = CallMeta {
             logs: answer.logs,
             ..CallMeta::default()
         };
-        let result = match (status, answer.failure) {
-            (200, None) => Ok(Outcome::new(answer.result)),
-            (_, Some(failure)) => Err(failure.into()),
-            _ => Err(Self::stopped()),
+        let failure = answer.failure.filter(|failure| !failure.is_null());
+        let failure = failure.map(serde_json::from_value::<Failure>);
+        let result = match (status, failure) {
+            (200, None) => {
+                let outcome = Outcome::new(answer.result);
+                let handle = answer.handle.unwrap_or(outcome.handle);
+                Ok(Outcome { handle, ..outcome })
+            }
+            (_, Some(Ok(failure))) => Err(match self.is_closed() {
+                true => failure.of_code(),
+                false => failure.of_node(),
+            }),
+            _ => Err(self.broken(body)),
         };
         (meta, result)
     }
 
-    /// The error of code whose instance ended without an answer.
-    pub fn stopped() -> NodeError {
-        let message =
-            "/source: the code was stopped: it needs more time or memory than it may have";
-        NodeError::new("code_limit", message, false)
+    /// The error of an answer that is none: a custom node's says what is wrong with it.
+    fn broken(&self, body: &[u8]) -> NodeError {
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        match problem["detail"].as_str() {
+            Some(detail) if !self.is_closed() => NodeError::new("custom_failed", detail, false),
+            _ => self.stopped(),
+        }
     }
 
-    /// The error of code that takes longer than it may.
-    pub fn too_slow(most_ms: u64) -> NodeError {
-        let message = format!("/source: the code was stopped: it takes longer than {most_ms} ms");
-        NodeError::new("code_limit", message, false)
+    /// The error of an instance that ended without an answer.
+    pub fn stopped(&self) -> NodeError {
+        self.limit(match self.0 {
+            Work::Source { .. } => {
+                "/source: the code was stopped: it needs more time or memory than it may have"
+            }
+            Work::Node { .. } => {
+                "the node was stopped: it broke, or needs more time or memory than it may have"
+            }
+        })
+    }
+
+    /// The error of work that takes longer than it may.
+    pub fn too_slow(&self, most_ms: u64) -> NodeError {
+        let what = if self.is_closed() { "code" } else { "node" };
+        let at = self.at("/source: ");
+        self.limit(format!(
+            "{at}the {what} was stopped: it takes longer than {most_ms} ms"
+        ))
+    }
+
+    /// The error of work for which there is no component here.
+    pub fn unavailable(&self, why: &str) -> NodeError {
+        match &self.0 {
+            Work::Source { .. } => {
+                let message = format!("code cannot be run here: {why}");
+                NodeError::new("code_unavailable", message, false)
+            }
+            Work::Node { name, .. } => {
+                let message = format!("the custom node {name:?} cannot be reached: {why}");
+                NodeError::new("custom_unavailable", message, false)
+            }
+        }
+    }
+
+    fn limit(&self, message: impl Into<String>) -> NodeError {
+        NodeError::new(&format!("{}_limit", self.kind()), message, false)
+    }
+
+    /// The pointer that a message begins with, where it is known.
+    fn at(&self, pointer: &'static str) -> &'static str {
+        if self.is_closed() { pointer } else { "" }
     }
 }
 
@@ -242,17 +374,22 @@ mod tests {
 
     #[test]
     fn answers_become_outputs_and_errors() {
+        let call = CodeCall(Work::Source {
+            source: String::new(),
+            globals: Map::new(),
+            now_ms: 0,
+        });
         let ok = json!({"result": {"a": 1}, "logs": [{"level": "info", "text": "hi"}], "steps": 3});
-        let (meta, result) = CodeCall::finish(200, ok.to_string().as_bytes());
+        let (meta, result) = call.finish(200, ok.to_string().as_bytes());
         assert_eq!(meta.logs[0].text, "hi");
         assert_eq!(result.map(|outcome| outcome.output), Ok(json!({"a": 1})));
         let thrown = json!({"failure": {"kind": "thrown", "name": "TypeError", "message": "no", "line": 2, "column": 5}});
-        let (_, result) = CodeCall::finish(422, thrown.to_string().as_bytes());
+        let (_, result) = call.finish(422, thrown.to_string().as_bytes());
         let error = result.expect_err("thrown");
         assert_eq!(error.kind, "code_error");
         assert_eq!(error.message, "/source: TypeError: no (line 2, column 5)");
         for (status, body) in [(500, ""), (500, "{}"), (200, "<html>")] {
-            let (_, result) = CodeCall::finish(status, body.as_bytes());
+            let (_, result) = call.finish(status, body.as_bytes());
             assert_eq!(
                 result.expect_err("stopped").kind,
                 "code_limit",

@@ -5,6 +5,7 @@ mod ai;
 pub(crate) mod code;
 mod condition;
 mod connect;
+pub mod custom;
 mod data;
 mod flow;
 mod for_each;
@@ -117,12 +118,12 @@ pub enum Effect {
     Llm(Box<LlmCall>),
     /// Send a request.
     Http(Box<HttpCall>),
-    /// Run the user's code.
+    /// Run the user's code, or a node of the user's own.
     Code(Box<CodeCall>),
 }
 
 impl Effect {
-    /// `done`, `enter`, `wait`, `llm`, `http` or `code`.
+    /// `done`, `enter`, `wait`, `llm`, `http`, `code` or `custom`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Done(_) | Self::Passed(..) => "done",
@@ -130,7 +131,7 @@ impl Effect {
             Self::Wait(_) => "wait",
             Self::Llm(_) => "llm",
             Self::Http(_) => "http",
-            Self::Code(_) => "code",
+            Self::Code(call) => call.kind(),
         }
     }
 
@@ -153,7 +154,7 @@ impl Effect {
         match self {
             Self::Llm(call) => Some(json!(["llm", call.identity()])),
             Self::Http(call) => Some(json!(["http", call.identity()])),
-            Self::Code(call) => Some(json!(["code", call.identity()])),
+            Self::Code(call) => Some(json!([call.kind(), call.identity()])),
             _ => None,
         }
     }
@@ -192,6 +193,8 @@ impl Round<'_> {
 
 /// Everything a decision may look at.
 pub(crate) struct Call<'a> {
+    /// The node's type.
+    pub(crate) kind: &'a str,
     pub(crate) data: &'a Map<String, Value>,
     pub(crate) templates: &'a Templates,
     pub(crate) scope: &'a Scope<'a>,
@@ -278,7 +281,20 @@ pub(crate) fn is_remark(kind: &str) -> bool {
 }
 
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
+    static CUSTOM: OnceLock<Kind> = OnceLock::new();
+    if custom::name(name).is_some() {
+        return Some(CUSTOM.get_or_init(|| {
+            let mut kind = Kind::new(custom::spec(), custom::decide);
+            add_common(&mut kind.spec);
+            kind
+        }));
+    }
     kinds().iter().find(|kind| kind.spec.kind == name)
+}
+
+/// Whether a node may have handles of which the engine does not know.
+pub(crate) fn has_open_handles(kind: &str) -> bool {
+    kind == custom::KIND
 }
 
 /// The node types with their schemas and examples.
@@ -446,6 +462,7 @@ impl Call<'_> {
 /// # Errors
 /// When its config cannot be rendered in this scope.
 pub(crate) fn decide(
+    name: &str,
     kind: &Kind,
     data: &Map<String, Value>,
     templates: &Templates,
@@ -454,6 +471,7 @@ pub(crate) fn decide(
     incoming: &[Incoming<'_>],
 ) -> Result<Effect, NodeError> {
     (kind.decide)(&Call {
+        kind: name,
         data,
         templates,
         scope,

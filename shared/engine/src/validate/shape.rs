@@ -59,7 +59,7 @@ fn check_source(edge: &Edge, source: &Ready, own: &[&str], at: &str, faults: &mu
     } else if handle == "error" && !has_error {
         let message = "set on_error to error_edge on the source node to use this handle";
         faults.add(at, "unknown_handle", message);
-    } else if !handles.contains(&handle) {
+    } else if !handles.contains(&handle) && !nodes::has_open_handles(&source.kind.spec.kind) {
         let message = format!(
             "unknown handle {handle:?}; known are {}",
             handles.join(", ")

@@ -1,5 +1,6 @@
 //! Each file one thing that dies or is misconfigured.
 
+mod custom_nodes;
 mod database_gone;
 mod exactly_once;
 mod master_key;

@@ -265,6 +265,7 @@ impl Agent {
         let mut scope = self.around.scope();
         scope.locals.insert("args", Local::Own(args));
         crate::nodes::decide(
+            &tool.node.kind,
             kind,
             &tool.node.data,
             &Templates::new(),

@@ -15,7 +15,7 @@ fn sent(name: &str, data: Value) -> HttpCall {
     let templates = Templates::default();
     let around = Surroundings::default();
     let scope = around.scope();
-    match decide(kind, &data, &templates, &scope, &Value::Null, &[]) {
+    match decide(name, kind, &data, &templates, &scope, &Value::Null, &[]) {
         Ok(Effect::Http(call)) => *call,
         other => panic!("{other:?}"),
     }

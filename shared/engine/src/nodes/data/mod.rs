@@ -216,7 +216,15 @@ pub(super) mod testing {
             value: &incoming,
         }];
         let kind = kind(name).expect("a kind");
-        match decide(kind, &data, &Templates::new(), &scope, &inputs, &edges)? {
+        match decide(
+            name,
+            kind,
+            &data,
+            &Templates::new(),
+            &scope,
+            &inputs,
+            &edges,
+        )? {
             Effect::Done(outcome) => Ok(outcome.output),
             other => panic!("{other:?}"),
         }

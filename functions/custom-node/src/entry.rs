@@ -1,0 +1,131 @@
+//! The component's entry: one request, one call of the node, one answer.
+
+use std::io::{Read, Write};
+
+use serde_json::{Value, json};
+use wasip2::exports::http::incoming_handler::Guest;
+use wasip2::http::types::{
+    ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+use crate::MOST_REQUEST;
+use crate::wire::{self, Fault, Job};
+
+wit_bindgen::generate!({ path: "../../wit/node", world: "shell" });
+use nodeai::node::node;
+
+struct Shell;
+wasip2::http::proxy::export!(Shell);
+
+impl Guest for Shell {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let answer = match request.method() {
+            Method::Get => describe(),
+            Method::Post => read(&request).and_then(run),
+            _ => Err(fault(405, "Method not allowed", "GET describes, POST runs")),
+        };
+        let (status, body) = match answer {
+            Ok(body) => (200, body),
+            Err(fault) => (fault.status, json!(fault)),
+        };
+        send(out, status, &body);
+    }
+}
+
+fn describe() -> Result<Value, Fault> {
+    let about = node::describe();
+    Ok(json!({
+        "title": about.title,
+        "description": about.description,
+        "config_schema": wire::json("config schema", &about.config_schema)?,
+        "output_schema": wire::json("output schema", &about.output_schema)?,
+        "example": wire::json("example", &about.example)?,
+        "handles": about.handles,
+        "hosts": about.hosts,
+    }))
+}
+
+fn run(job: Job) -> Result<Value, Fault> {
+    let report = node::run(&node::Call {
+        config: job.config.to_string(),
+        input: job.input.to_string(),
+        idempotency_key: job.idempotency_key,
+        timeout_ms: job.timeout_ms,
+    });
+    let logs: Vec<Value> = report.logs.iter().map(log_line).collect();
+    Ok(match report.ended {
+        Ok(outcome) => {
+            let output = wire::json("output", &outcome.output)?;
+            json!({"result": output, "handle": outcome.handle, "logs": logs})
+        }
+        Err(failure) => {
+            json!({"logs": logs, "failure": {"kind": failure.kind, "message": failure.message,
+            "pointer": failure.pointer, "retryable": failure.retryable}})
+        }
+    })
+}
+
+fn log_line(line: &node::LogLine) -> Value {
+    let level = match line.level {
+        node::Level::Debug => "debug",
+        node::Level::Info => "info",
+        node::Level::Warn => "warn",
+        node::Level::Error => "error",
+    };
+    json!({"level": level, "text": line.text})
+}
+
+/// The request's job, up to the limit.
+fn read(request: &IncomingRequest) -> Result<Job, Fault> {
+    let broken = || fault(400, "Not a job", "the body cannot be read");
+    let body = request.consume().map_err(|()| broken())?;
+    let stream = body.stream().map_err(|()| broken())?;
+    let mut bytes = Vec::new();
+    let mut limited = stream.take(MOST_REQUEST as u64 + 1);
+    limited.read_to_end(&mut bytes).map_err(|_| broken())?;
+    if bytes.len() > MOST_REQUEST {
+        return Err(fault(413, "Not a job", "the body is too large"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| fault(400, "Not a job", &error.to_string()))
+}
+
+fn fault(status: u16, title: &'static str, detail: &str) -> Fault {
+    Fault {
+        title,
+        status,
+        detail: detail.to_owned(),
+    }
+}
+
+fn send(out: ResponseOutparam, status: u16, body: &Value) {
+    let body = body.to_string();
+    match response(status, body.len()) {
+        Ok((response, outgoing)) => {
+            ResponseOutparam::set(out, Ok(response));
+            // A caller that has gone has no use for the rest.
+            if let Ok(mut stream) = outgoing.write() {
+                let _ = stream.write_all(body.as_bytes());
+                let _ = stream.blocking_flush();
+            }
+            let _ = OutgoingBody::finish(outgoing, None);
+        }
+        Err(()) => ResponseOutparam::set(out, Err(ErrorCode::InternalError(None))),
+    }
+}
+
+fn response(status: u16, length: usize) -> Result<(OutgoingResponse, OutgoingBody), ()> {
+    let kind: &[u8] = match status {
+        200 => b"application/json",
+        _ => b"application/problem+json",
+    };
+    let fields = Fields::new();
+    fields.append("content-type", kind).map_err(drop)?;
+    let length = length.to_string();
+    fields
+        .append("content-length", length.as_bytes())
+        .map_err(drop)?;
+    let response = OutgoingResponse::new(fields);
+    response.set_status_code(status)?;
+    let body = response.body()?;
+    Ok((response, body))
+}
