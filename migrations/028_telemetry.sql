@@ -341,6 +341,11 @@ CREATE FUNCTION nodeai.big_attributes(attributes jsonb) RETURNS jsonb LANGUAGE s
 SELECT nodeai.expose('nodeai.small_attributes(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.expose('nodeai.big_attributes(jsonb)', '{authenticated,service_role}');
 
+-- A text as an id, null when it is none: attributes of clients may say anything.
+CREATE FUNCTION nodeai.uuid_of(said text) RETURNS uuid LANGUAGE sql IMMUTABLE
+  RETURN CASE WHEN said ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN said::uuid END;
+SELECT nodeai.expose('nodeai.uuid_of(text)', '{authenticated,service_role}');
+
 -- Stores spans, their traces and the sums by the hour; what is there already stays as it is, so a retry changes and
 -- counts nothing. A trace that is not given is derived from its spans; no span is ever changed by a later one. A span
 -- has, beside its columns, `measure` (`none`: not counted) and `trace_kind`. (plpgsql, because it keeps the plan over
@@ -365,8 +370,8 @@ BEGIN
     SELECT DISTINCT ON (x.trace_id, x.span_id)
       x.*, coalesce(x.start_us, x.started_us) AS at_us,
       greatest(0, coalesce(x.duration_us, x.end_us - coalesce(x.start_us, x.started_us), 0)) AS took_us,
-      coalesce(x.workflow_id, n.workflow_id, (x.attributes ->> 'nodeai.workflow_id')::uuid) AS of_workflow,
-      coalesce(x.user_id, n.user_id, (x.attributes ->> 'nodeai.user_id')::uuid) AS of_user,
+      coalesce(x.workflow_id, n.workflow_id, nodeai.uuid_of(x.attributes ->> 'nodeai.workflow_id')) AS of_workflow,
+      coalesce(x.user_id, n.user_id, CASE WHEN x.trace_kind IS NULL THEN nodeai.uuid_of(x.attributes ->> 'nodeai.user_id') END) AS of_user,
       coalesce(x.measure, CASE WHEN x.name LIKE 'invoke_workflow%' THEN 'run' WHEN x.model IS NOT NULL THEN 'model'
         WHEN x.node_id IS NOT NULL THEN 'node' ELSE 'none' END) AS measured,
       coalesce(pg_column_size(x.attributes) > 1024, false) AS big,
@@ -461,7 +466,7 @@ BEGIN
     UNION ALL
     SELECT r.trace_id, r.name, coalesce(r.trace_kind, CASE WHEN r.name LIKE 'invoke_workflow%' THEN 'run' ELSE 'request' END),
       CASE WHEN r.rooted THEN coalesce(r.status, 'unset') ELSE 'unset' END, nodeai.to_us(f.first_at),
-      nodeai.to_us(f.last_at) - nodeai.to_us(f.first_at), (r.attributes ->> 'nodeai.execution_id')::uuid, r.of_workflow,
+      nodeai.to_us(f.last_at) - nodeai.to_us(f.first_at), nodeai.uuid_of(r.attributes ->> 'nodeai.execution_id'), r.of_workflow,
       r.of_user, f.prompt_tokens, f.completion_tokens, f.cost_pusd, NULL::jsonb, '{}'::jsonb, r.rooted
     FROM root r JOIN fresh f ON f.trace_id = r.trace_id
     WHERE NOT EXISTS (SELECT FROM named n WHERE n.trace_id = r.trace_id)
@@ -580,3 +585,116 @@ LANGUAGE sql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 $$;
 SELECT nodeai.expose('public.spans_ingest(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.allow_call('spans_ingest');
+
+-- Search ---------------------------------------------------------------------------------------------------------------
+
+-- One term of a search as a condition on `t` (public.traces) of the day `d`: {"field","op" ("=","<","<=",">",">="),
+-- "values":[text or number],"not"?,"key"?}. Values are quoted here; fields and operators are those of this list.
+CREATE FUNCTION nodeai.search_term(term jsonb, d date) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = '' AS $$
+DECLARE
+  field text := term ->> 'field';
+  op text := coalesce(term ->> 'op', '=');
+  given text[] := ARRAY(SELECT jsonb_array_elements_text(term -> 'values'));
+  sought text := term #>> '{values,0}';
+  -- As the text stands inside of JSON, and without meaning for LIKE.
+  pattern text := '%' || replace(replace(replace(substr(to_jsonb(sought)::text, 2, length(to_jsonb(sought)::text) - 2),
+    '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  of_span constant text := format('s.day BETWEEN %L AND %L AND s.org_id = t.org_id AND s.trace_id = t.trace_id', d, d + 1);
+  condition text;
+BEGIN
+  IF NOT op = ANY (ARRAY['=', '<', '<=', '>', '>=']) THEN
+    RAISE EXCEPTION 'not an operator: %', op USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  condition := CASE field
+    WHEN 'status' THEN format('t.status = ANY (%L::text[])', given)
+    WHEN 'kind' THEN format('t.kind = ANY (%L::text[])', given)
+    WHEN 'name' THEN format('t.name = ANY (%L::text[])', given)
+    WHEN 'session' THEN format('t.session_id = ANY (%L::text[])', given)
+    WHEN 'tag' THEN format('t.tags && %L::text[]', given)
+    WHEN 'workflow' THEN format('t.workflow_id = ANY (%L::uuid[])', given)
+    WHEN 'execution' THEN format('t.execution_id = ANY (%L::uuid[])', given)
+    WHEN 'trace' THEN format('t.trace_id = ANY (%L::text[])', given)
+    WHEN 'user' THEN format('(t.user_id::text = ANY (%1$L::text[]) OR t.end_user = ANY (%1$L::text[]))', given)
+    WHEN 'duration' THEN format('t.duration_us %s %L::bigint', op, sought)
+    WHEN 'cost' THEN format('t.cost_pusd %s %L::bigint', op, sought)
+    WHEN 'tokens' THEN format('t.prompt_tokens + t.completion_tokens %s %L::bigint', op, sought)
+    WHEN 'spans' THEN format('t.span_count %s %L::bigint', op, sought)
+    WHEN 'model' THEN format('EXISTS (SELECT FROM public.spans s WHERE %s AND s.model = ANY (%L::text[]))', of_span, given)
+    WHEN 'provider' THEN format('EXISTS (SELECT FROM public.spans s WHERE %s AND s.provider = ANY (%L::text[]))', of_span, given)
+    WHEN 'node' THEN format('EXISTS (SELECT FROM public.spans s WHERE %s AND s.node_id = ANY (%L::text[]))', of_span, given)
+    WHEN 'type' THEN format('EXISTS (SELECT FROM public.spans s WHERE %s AND s.node_type = ANY (%L::text[]))', of_span, given)
+    WHEN 'attr' THEN format('EXISTS (SELECT FROM public.spans s WHERE %s AND (s.attributes ->> %L = ANY (%L::text[])
+        OR s.attributes #>> ARRAY[''otel.resource'', %L] = ANY (%L::text[])))',
+      of_span, term ->> 'key', given, term ->> 'key', given)
+    WHEN 'text' THEN format('(t.name ILIKE %1$L OR EXISTS (SELECT FROM public.spans s WHERE %2$s
+        AND (s.name ILIKE %1$L OR s.status_message ILIKE %1$L OR s.attributes::text ILIKE %1$L OR s.events::text ILIKE %1$L))
+      OR EXISTS (SELECT FROM public.span_payloads s WHERE %2$s
+        AND (s.attributes::text ILIKE %1$L OR s.events::text ILIKE %1$L)))', pattern, of_span) END;
+  IF condition IS NULL THEN
+    RAISE EXCEPTION 'not a field: %', field USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  RETURN CASE WHEN (term ->> 'not')::boolean THEN format('(%s) IS NOT TRUE', condition) ELSE condition END;
+END
+$$;
+SELECT nodeai.expose('nodeai.search_term(jsonb, date)', '{authenticated,service_role}');
+
+-- A page of traces, newest first, all of whose terms hold: {"org_id","terms":[…],"from_us"?,"to_us"?,"after"?:{"at_us",
+-- "trace_id"},"limit"} → {"traces":[…],"next":{"at_us","trace_id"} or null}. It goes back day by day and stops with
+-- what it has after two seconds: a page may be short, even empty, and go on.
+CREATE FUNCTION public.traces_search(p jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  org uuid := coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid;
+  most integer := least(greatest(coalesce((p ->> 'limit')::integer, 50), 1), 1000);
+  after_us bigint := (p #>> '{after,at_us}')::bigint;
+  after_id text := coalesce(p #>> '{after,trace_id}', '');
+  upper_us bigint := least(coalesce((p ->> 'to_us')::bigint, 4102444800000000), coalesce(after_us + 1, 4102444800000000));
+  lower_us bigint := coalesce((p ->> 'from_us')::bigint, 0);
+  until timestamptz := clock_timestamp() + interval '2 seconds';
+  d date;
+  found jsonb := '[]';
+  page jsonb;
+  condition text;
+  next jsonb;
+BEGIN
+  FOR d IN
+    -- Days on which there is anything; the tables say so themselves.
+    SELECT x.day FROM (
+      SELECT to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+      FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+      WHERE i.inhparent = 'public.traces'::regclass AND c.relname ~ '_[0-9]{8}$'
+      UNION SELECT nodeai.stray_days(org)) x
+    WHERE x.day >= nodeai.day_of(lower_us) AND x.day <= nodeai.day_of(upper_us - 1) ORDER BY x.day DESC
+  LOOP
+    SELECT coalesce(string_agg(' AND ' || nodeai.search_term(e, d), ''), '') INTO condition
+      FROM jsonb_array_elements(coalesce(nullif(p -> 'terms', 'null'), '[]')) e;
+    EXECUTE format('SELECT jsonb_agg(nodeai.trace_json(x.t) ORDER BY (x.t).started_at DESC, (x.t).trace_id DESC) FROM (
+        SELECT t FROM public.traces t
+        WHERE t.org_id = %L AND t.day = %L AND t.started_at >= %L AND t.started_at < %L %s %s
+        ORDER BY t.started_at DESC, t.trace_id DESC LIMIT %s) x',
+      org, d, nodeai.from_us(lower_us), nodeai.from_us(upper_us),
+      CASE WHEN after_us IS NULL THEN '' ELSE format('AND (t.started_at, t.trace_id) < (%L, %L)', nodeai.from_us(after_us), after_id) END,
+      condition, most + 1 - jsonb_array_length(found)) INTO page;
+    found := found || coalesce(page, '[]');
+    IF jsonb_array_length(found) > most THEN
+      next := jsonb_build_object('at_us', found -> (most - 1) -> 'start_us', 'trace_id', found -> (most - 1) -> 'trace_id');
+      found := found - most;
+      EXIT;
+    ELSIF clock_timestamp() > until THEN
+      next := jsonb_build_object('at_us', (d - date '1970-01-01')::bigint * 86400000000, 'trace_id', '');
+      EXIT;
+    END IF;
+  END LOOP;
+  RETURN jsonb_build_object('traces', found, 'next', next);
+END
+$$;
+
+-- Days of an organisation's traces that have no partition of their own.
+CREATE FUNCTION nodeai.stray_days(org uuid) RETURNS SETOF date
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+  SELECT DISTINCT t.day FROM public.traces_default t WHERE t.org_id = org
+$$;
+SELECT nodeai.expose('nodeai.stray_days(uuid)', '{authenticated,service_role}');
+SELECT nodeai.expose('public.traces_search(jsonb)', '{authenticated,service_role}');
+SELECT nodeai.allow_call('traces_search');
