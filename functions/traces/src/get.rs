@@ -1,11 +1,12 @@
 //! `GET /api/v1/traces/{trace_id}`
 
 use crate::TracesRead;
+use crate::load;
 use crate::model::SpanNode;
 use nodeai_app::Caller;
 use nodeai_http::{Problem, money, reply::Json};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -18,30 +19,25 @@ pub struct TraceTree {
     spans: Vec<SpanNode>,
 }
 
-#[derive(Deserialize)]
-struct Stored {
-    trace: Map<String, Value>,
-    spans: Vec<Map<String, Value>>,
-}
-
 /// One call reads trace and spans.
 pub async fn handle(caller: Caller<TracesRead>) -> Result<Json<TraceTree>, Problem> {
-    let wanted = caller
-        .cx
-        .parameter("trace_id")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    let missing = || Problem::not_found("there is no such trace");
-    if wanted.len() != 32 || !wanted.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(missing());
-    }
-    let args = json!({"org_id": caller.org_id(), "trace_id": wanted});
-    let stored: Option<Stored> = caller.call("trace_tree", &args).await?;
-    let stored = stored.ok_or_else(missing)?;
+    let stored = load::of_path(&caller).await?;
     Ok(Json::ok(TraceTree {
         trace: with_money(stored.trace),
-        spans: tree(stored.spans),
+        spans: tree(stored.spans.into_iter().map(with_content).collect()),
     }))
+}
+
+/// What went in and came out, the same for every convention, beside the attributes as they came.
+fn with_content(mut span: Map<String, Value>) -> Map<String, Value> {
+    let content = span
+        .get("attributes")
+        .and_then(Value::as_object)
+        .map(nodeai_otel::content_of);
+    if let Some(content) = content.filter(|content| !content.is_empty()) {
+        span.insert("content".into(), json!(content));
+    }
+    span
 }
 
 /// Cost for people beside the exact integer, durations in ms.

@@ -1,19 +1,78 @@
-//! Traces: search, and one trace with its span tree.
+//! Traces: ingest over OTLP, search, one trace in its views, scores, export.
 
+mod diff;
+mod export;
 mod get;
+mod ingest;
 mod list;
+mod load;
 mod model;
+mod scores;
+mod search;
+mod tail;
+mod views;
 
 nodeai_app::scope! {
     /// Read traces.
     TracesRead = "traces:read";
+    /// Send spans; score traces.
+    TracesWrite = "traces:write";
 }
 
 /// The area's routes.
 pub fn routes() -> nodeai_app::Routes {
     nodeai_app::Routes::new("traces", "/api/v1/traces")
-        .get("/", "Traces, newest first", list::handle)
+        .get("/", "Traces, newest first; searched by `q`", list::handle)
+        .post("/", "Spans over OTLP/HTTP", ingest::handle)
+        .get("/diff", "Two traces, step by step", diff::handle)
+        .get(
+            "/export",
+            "What a search finds, one JSON a line",
+            export::lines,
+        )
+        .get(
+            "/tail",
+            "New traces as they come, as server-sent events",
+            tail::handle,
+        )
         .get("/{trace_id}", "One trace with its span tree", get::handle)
+        .get(
+            "/{trace_id}/waterfall",
+            "Its spans as rows, with the critical path",
+            views::waterfall,
+        )
+        .get(
+            "/{trace_id}/graph",
+            "Its steps and how they follow each other",
+            views::graph,
+        )
+        .get("/{trace_id}/export", "It as OTLP JSON", export::otlp)
+        .get(
+            "/{trace_id}/scores",
+            "Its scores and comments",
+            scores::list::handle,
+        )
+        .post(
+            "/{trace_id}/scores",
+            "Scores it, or comments on it",
+            scores::create::handle,
+        )
+        .patch(
+            "/{trace_id}/scores/{id}",
+            "Changes a score",
+            scores::update::handle,
+        )
+        .delete(
+            "/{trace_id}/scores/{id}",
+            "Removes a score",
+            scores::remove::handle,
+        )
+        .at("/v1/traces")
+        .post(
+            "/",
+            "Spans over OTLP/HTTP, where exporters send them",
+            ingest::handle,
+        )
 }
 
 nodeai_edge::serve!(routes);

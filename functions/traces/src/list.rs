@@ -2,10 +2,12 @@
 
 use crate::TracesRead;
 use crate::model::{COLUMNS, Row, Trace};
+use crate::search::{self, Search};
 use nodeai_app::{Caller, Query};
 use nodeai_http::page::{Keyset, Page, checked_limit, decode_cursor};
 use nodeai_http::{Problem, reply::Json};
 use nodeai_store::{Filter, Select, tables::traces as col};
+use nodeai_traceview::filter::Term;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +19,8 @@ pub struct ListQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// A search, such as `status:error cost>0.01 model:gpt-4o duration>2s "text"`; its page may be short and go on.
+    q: Option<String>,
     /// `run`, `request` or `ingest`.
     kind: Option<Kind>,
     /// `ok`, `error` or `unset`.
@@ -56,6 +60,31 @@ pub enum Status {
 }
 
 impl ListQuery {
+    /// All parameters as one search. Errors: 400.
+    pub fn search(&self) -> Result<Search, Problem> {
+        let mut terms = self
+            .q
+            .as_deref()
+            .map(search::terms)
+            .transpose()?
+            .unwrap_or_default();
+        let said = |what: &dyn std::fmt::Debug| format!("{what:?}").to_lowercase();
+        let workflow = checked(self.workflow_id.clone(), "workflow_id", is_uuid)?;
+        let execution = checked(self.execution_id.clone(), "execution_id", is_uuid)?;
+        let given = [
+            self.kind.map(|kind| Term::is("kind", said(&kind))),
+            self.status.map(|status| Term::is("status", said(&status))),
+            workflow.map(|id| Term::is("workflow", id)),
+            execution.map(|id| Term::is("execution", id)),
+        ];
+        terms.extend(given.into_iter().flatten());
+        Ok(Search {
+            terms,
+            from_us: search::time("from", self.from.as_deref())?,
+            to_us: search::time("to", self.to.as_deref())?,
+        })
+    }
+
     fn filters(self) -> Result<Vec<Filter>, Problem> {
         let kind = self
             .kind
@@ -109,6 +138,9 @@ pub async fn handle(
 ) -> Result<Json<Page<Trace>>, Problem> {
     let limit = checked_limit(query.limit)?;
     let after: Option<Keyset> = query.cursor.as_deref().map(decode_cursor).transpose()?;
+    if query.q.is_some() {
+        return searched(&caller, &query.search()?, after, limit).await;
+    }
     let mut select = Select::from(col::TABLE, COLUMNS);
     select.filters = query.filters()?;
     let select = select.page(
@@ -124,4 +156,18 @@ pub async fn handle(
         id: trace.trace_id.clone(),
     };
     Ok(Json::ok(Page::cut(traces, limit, position)))
+}
+
+async fn searched(
+    caller: &Caller<TracesRead>,
+    search: &Search,
+    after: Option<Keyset>,
+    limit: u32,
+) -> Result<Json<Page<Trace>>, Problem> {
+    let after = after.map(search::after).transpose()?;
+    let found = search::page(caller, search, after.as_ref(), limit).await?;
+    Ok(Json::ok(Page {
+        next_cursor: found.next.as_ref().map(search::cursor),
+        data: found.traces.into_iter().filter_map(search::shown).collect(),
+    }))
 }

@@ -41,6 +41,8 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/secrets/{id}" | "/api/v1/feature-flags/{id}") => {
             json!({"description": "mine now"})
         }
+        ("PATCH", "/api/v1/traces/{trace_id}/scores/{id}") => json!({"comment": "mine now"}),
+        ("POST", "/api/v1/traces/{trace_id}/scores") => json!({"name": "x", "comment": "mine now"}),
         ("PATCH", "/api/v1/deployments/{id}") => json!({"variables": {}}),
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),

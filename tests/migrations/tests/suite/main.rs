@@ -11,6 +11,7 @@ mod queue;
 mod runs;
 mod secrets;
 mod shares;
+mod telemetry;
 mod tenancy;
 mod traces;
 mod travel;

@@ -1,0 +1,89 @@
+//! `POST /api/v1/traces` and `POST /v1/traces`: OTLP/HTTP.
+
+use crate::TracesWrite;
+use http::{HeaderValue, StatusCode, header};
+use nodeai_app::{Caller, clock};
+use nodeai_http::openapi::Describe;
+use nodeai_http::reply::{Body, Response};
+use nodeai_http::{IntoReply, Problem};
+use nodeai_otel::{Encoding, Fault, Normalised, failure, normalise, read, success};
+use serde_json::{Value, json};
+
+/// Spans of one statement: a request with more is stored in several. Each of them is durable by itself, and a retry
+/// stores what is missing.
+const CHUNK: usize = 2_000;
+
+/// `ExportTraceServiceResponse`, or `google.rpc.Status`.
+pub struct Export(Response);
+
+impl IntoReply for Export {
+    fn into_reply(self) -> Response {
+        self.0
+    }
+
+    fn describe(op: &mut Describe) {
+        let schema = json!({"schema": {"type": "object"}});
+        let content = json!({"application/json": schema, "application/x-protobuf": {}});
+        let stored = "Stored, and durable; `partialSuccess` says what was rejected and why";
+        op.response("200", json!({"description": stored, "content": content}));
+        op.problem("400", "The body is no OTLP");
+        op.problem("413", "More bytes or spans than a request may have");
+        op.problem(
+            "415",
+            "Neither protobuf nor JSON, or a compression other than gzip",
+        );
+    }
+}
+
+/// Stores the spans, then answers.
+pub async fn handle(caller: Caller<TracesWrite>) -> Result<Export, Problem> {
+    let Some(encoding) = Encoding::of(caller.cx.header("content-type").unwrap_or_default()) else {
+        return Err(Problem::unsupported_media_type(
+            "send application/x-protobuf or application/json",
+        ));
+    };
+    let compression = caller.cx.header("content-encoding");
+    let request = match read(&caller.cx.body, encoding, compression) {
+        Ok(request) => request,
+        Err(fault) => return Ok(refusal(encoding, &fault)),
+    };
+    let normalised = normalise(request, clock::now_us());
+    store(&caller, &normalised.spans).await?;
+    // A trace of each delivery would hide the traces that are delivered.
+    caller.cx.own_trace.set(true);
+    Ok(accepted(encoding, &normalised))
+}
+
+async fn store(caller: &Caller<TracesWrite>, spans: &[Value]) -> Result<(), Problem> {
+    for chunk in spans.chunks(CHUNK) {
+        let args = json!({"org_id": caller.org_id(), "spans": chunk});
+        caller.call::<Value>("spans_ingest", &args).await?;
+    }
+    Ok(())
+}
+
+fn accepted(encoding: Encoding, normalised: &Normalised) -> Export {
+    let rejected = normalised.rejected.len();
+    let body = success(encoding, rejected, &normalised.reasons());
+    answer(StatusCode::OK, encoding, body)
+}
+
+fn refusal(encoding: Encoding, fault: &Fault) -> Export {
+    let status = match fault {
+        Fault::UnknownCompression(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Fault::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Fault::Malformed(_) => StatusCode::BAD_REQUEST,
+    };
+    let body = failure(encoding, status.as_u16(), &fault.to_string());
+    answer(status, encoding, body)
+}
+
+fn answer(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Export {
+    let mut response = Response::new(Body::Full(body.into()));
+    *response.status_mut() = status;
+    let media_type = HeaderValue::from_static(encoding.media_type());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, media_type);
+    Export(response)
+}

@@ -1,0 +1,169 @@
+//! Searching traces, their views, comparison, scores and export.
+
+use super::app;
+use super::otlp::{chat, new_trace, send, span};
+use e2e::{assert_problem, assert_status};
+use serde_json::{Value, json};
+
+fn found(reply: &e2e::Reply) -> Vec<String> {
+    assert_status(reply, 200);
+    let data = reply.json["data"].as_array().unwrap();
+    data.iter()
+        .map(|t| t["trace_id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_search_finds_what_its_terms_say() {
+    let me = app().tenant();
+    let (paid, free) = (new_trace(), new_trace());
+    send(
+        &me,
+        &[
+            span(&paid, 1, None, json!({"session.id": "s 1"})),
+            span(&paid, 2, Some(1), chat()),
+        ],
+    );
+    send(
+        &me,
+        &[span(
+            &free,
+            1,
+            None,
+            json!({"user.id": "bob", "nodeai.tags": "t"}),
+        )],
+    );
+    let search = |q: &str| {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        found(&me.get(&format!("/api/v1/traces?q={q}")))
+    };
+    for q in [
+        "model:gpt-4o-mini",
+        "cost>0.0001",
+        "session:\"s 1\"",
+        "日本",
+        "attr.my.own=日本語",
+        "kind:ingest tokens>=1100",
+    ] {
+        assert_eq!(search(q), [paid.clone()], "{q}");
+    }
+    for q in ["user:bob", "kind:ingest -model:gpt-4o-mini", "tag:t"] {
+        assert_eq!(search(q), [free.clone()], "{q}");
+    }
+    assert_eq!(search("kind:ingest attr.service.name=shop").len(), 2);
+    assert_eq!(search("status:error"), Vec::<String>::new());
+    assert!(found(&app().tenant().get("/api/v1/traces?q=model:gpt-4o-mini")).is_empty());
+}
+
+#[test]
+fn a_search_that_is_none_says_where_it_is_wrong() {
+    let me = app().tenant();
+    let reply = me.get("/api/v1/traces?q=kind:ingest%20modle:x");
+    assert_problem(&reply, 400, "invalid-input");
+    assert_eq!(reply.json["errors"][0]["parameter"], "q");
+    let detail = reply.json["errors"][0]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("column 13"), "{detail}");
+}
+
+#[test]
+fn pages_of_a_search_have_every_trace_once() {
+    let me = app().tenant();
+    let mut want: Vec<String> = (0..7).map(|_| new_trace()).collect();
+    for trace in &want {
+        send(&me, &[span(trace, 1, None, json!({}))]);
+    }
+    let mut got = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = me.get(&format!("/api/v1/traces?q=kind:ingest&limit=3{cursor}"));
+        got.extend(found(&page));
+        match page.json["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    want.sort();
+    got.sort();
+    assert_eq!(got, want);
+}
+
+#[test]
+fn a_trace_has_its_views_and_goes_out_as_it_came_in() {
+    let me = app().tenant();
+    let trace = new_trace();
+    send(
+        &me,
+        &[
+            span(&trace, 1, None, json!({})),
+            span(&trace, 2, Some(1), chat()),
+        ],
+    );
+    let waterfall = me.get(&format!("/api/v1/traces/{trace}/waterfall"));
+    assert_eq!(waterfall.json["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(waterfall.json["rows"][1]["depth"], 1);
+    let graph = me.get(&format!("/api/v1/traces/{trace}/graph"));
+    assert_eq!(graph.json["edges"][0]["kind"], "child");
+    let same = me.get(&format!("/api/v1/traces/diff?a={trace}&b={trace}"));
+    assert!(
+        same.json["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["changed"] == json!([]))
+    );
+    let document = me.get(&format!("/api/v1/traces/{trace}/export"));
+    let other = app().tenant();
+    assert_status(&other.post("/v1/traces", &document.json), 200);
+    let attributes = |me: &e2e::Tenant| {
+        me.get(&format!("/api/v1/traces/{trace}")).json["spans"][0]["children"][0]["attributes"]["my.own"].clone()
+    };
+    assert_eq!(attributes(&other), attributes(&me));
+    let lines = me.get("/api/v1/traces/export?q=kind:ingest");
+    let last: Value = serde_json::from_str(lines.text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["end"], true);
+    assert_eq!(lines.text.lines().count(), 2);
+    assert_problem(
+        &me.get(&format!(
+            "/api/v1/traces/diff?a={trace}&b={}",
+            "f".repeat(32)
+        )),
+        404,
+        "not-found",
+    );
+}
+
+#[test]
+fn scores_are_written_changed_and_removed() {
+    let me = app().tenant();
+    let trace = new_trace();
+    send(&me, &[span(&trace, 1, None, json!({}))]);
+    let scores = format!("/api/v1/traces/{trace}/scores");
+    let made = me.post(
+        &scores,
+        &json!({"name": "helpful", "source": "judge", "score": 0.5, "comment": "良い"}),
+    );
+    assert_status(&made, 201);
+    let one = format!("{scores}/{}", made.json["id"].as_str().unwrap());
+    let changed = me.patch_with(
+        &one,
+        &[("if-match", made.header("etag"))],
+        &json!({"score": 1.0}),
+    );
+    assert_status(&changed, 200);
+    let stale = me.patch_with(
+        &one,
+        &[("if-match", made.header("etag"))],
+        &json!({"score": 0.0}),
+    );
+    assert_problem(&stale, 412, "stale-version");
+    let list = me.get(&scores);
+    assert_eq!(list.json["data"][0]["score"], 1.0);
+    assert_eq!(list.json["data"][0]["comment"], "良い");
+    assert_problem(
+        &me.post(&scores, &json!({"name": "empty"})),
+        400,
+        "invalid-input",
+    );
+    assert_status(&me.delete(&one), 204);
+    assert_eq!(me.get(&scores).json["data"], json!([]));
+}
