@@ -74,7 +74,7 @@ SELECT nodeai.expose('nodeai.cost_spans(uuid, bigint, bigint, jsonb)', '{authent
 
 -- The same as one row of a sum.
 CREATE FUNCTION nodeai.cost_of_span(s public.spans) RETURNS nodeai.cost_sum LANGUAGE sql STABLE SET search_path = '' AS $$
-  SELECT ROW(1, (s.status = 'error')::integer, (s.priced IS FALSE)::integer, s.prompt_tokens, s.completion_tokens,
+  SELECT ROW(1, (s.status = 'error')::integer, (s.measure = 'model' AND NOT coalesce(s.priced, s.cost_pusd IS NOT NULL))::integer, s.prompt_tokens, s.completion_tokens,
     s.cache_read_tokens, s.cache_write_tokens, s.cache_write_1h_tokens, s.reasoning_tokens, s.audio_input_tokens,
     s.audio_output_tokens, s.image_input_tokens, s.cost_pusd)::nodeai.cost_sum
 $$;
@@ -203,8 +203,8 @@ BEGIN
         THEN floor(extract(epoch FROM (s.started_at AT TIME ZONE 'UTC')::time) / 1800)::integer ELSE 0 END AS slot,
       -- A length above a threshold belongs to the band above it: the bands are half open the other way.
       width_bucket(coalesce(s.prompt_tokens, 0) - 1, thresholds) AS band,
-      s.priced IS FALSE OR s.cost_pusd IS NULL AS unpriced, max(coalesce(s.prompt_tokens, 0)) AS longest,
-      ROW(count(*), count(*) FILTER (WHERE s.status = 'error'), count(*) FILTER (WHERE s.priced IS FALSE OR s.cost_pusd IS NULL),
+      NOT coalesce(s.priced, true) OR s.cost_pusd IS NULL AS unpriced, max(coalesce(s.prompt_tokens, 0)) AS longest,
+      ROW(count(*), count(*) FILTER (WHERE s.status = 'error'), count(*) FILTER (WHERE NOT coalesce(s.priced, true) OR s.cost_pusd IS NULL),
         sum(s.prompt_tokens), sum(s.completion_tokens), sum(s.cache_read_tokens), sum(s.cache_write_tokens),
         sum(s.cache_write_1h_tokens), sum(s.reasoning_tokens), sum(s.audio_input_tokens), sum(s.audio_output_tokens),
         sum(s.image_input_tokens), sum(s.cost_pusd))::nodeai.cost_sum AS s
@@ -275,11 +275,14 @@ BEGIN
       s.service_tier, coalesce(s.cost_pusd, 0)::numeric AS pusd, coalesce(s.prompt_tokens, 0)::numeric AS prompt,
       coalesce(s.completion_tokens, 0)::numeric AS completion, coalesce(s.reasoning_tokens, 0)::numeric AS reasoning,
       coalesce(s.cache_read_tokens, 0)::numeric AS cached,
-      md5(coalesce(s.attributes ->> 'gen_ai.input.messages', s.attributes ->> 'nodeai.input')) AS asked,
+      md5(coalesce(y.attributes ->> 'gen_ai.input.messages', s.attributes ->> 'gen_ai.input.messages',
+        y.attributes ->> 'nodeai.input', s.attributes ->> 'nodeai.input')) AS asked,
       coalesce(s.attributes ->> 'gen_ai.response.finish_reasons', '') LIKE '%length%' AS cut,
-      octet_length(s.attributes ->> 'gen_ai.tool.definitions') AS tool_bytes,
+      octet_length(coalesce(y.attributes ->> 'gen_ai.tool.definitions', s.attributes ->> 'gen_ai.tool.definitions')) AS tool_bytes,
       s.attributes ? 'gen_ai.response.time_to_first_chunk' AS streamed
     FROM nodeai.cost_spans(org, (p ->> 'from_us')::bigint, (p ->> 'to_us')::bigint, f) s
+      LEFT JOIN public.span_payloads y
+        ON y.day = s.day AND y.org_id = s.org_id AND y.trace_id = s.trace_id AND y.span_id = s.span_id
     WHERE s.model IS NOT NULL AND s.prompt_tokens IS NOT NULL
     ORDER BY s.cost_pusd DESC NULLS LAST LIMIT 100000
   ), repeated AS (

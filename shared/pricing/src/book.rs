@@ -286,6 +286,27 @@ impl Book {
         UPLIFTS.iter().find(fits).map_or(0, |(_, _, points, _)| *points)
     }
 
+    /// All numbers of tokens above which a prompt costs more, ascending.
+    pub fn thresholds(&self) -> Vec<i64> {
+        let rows = self.models.iter().flat_map(|entry| {
+            let tiers = entry.tiers.iter().map(|row| &row.usd);
+            entry.prices.iter().map(|row| &row.usd).chain(tiers)
+        });
+        let above = rows.flat_map(|usd| usd.0.values()).flat_map(|price| price.above.iter().map(|(above, _)| *above));
+        let all: std::collections::BTreeSet<i64> = above.collect();
+        all.into_iter().collect()
+    }
+
+    /// The names, as a provider knows them, of models whose prices depend on the hour.
+    pub fn hourly(&self) -> Vec<&str> {
+        let all = self.models.iter().filter(|entry| entry.prices.iter().any(|row| row.hours.is_some()));
+        let names = all.flat_map(|entry| {
+            let id = entry.id.split_once('/').map_or(entry.id.as_str(), |(_, model)| model);
+            std::iter::once(id).chain(entry.names.iter().map(String::as_str))
+        });
+        names.collect()
+    }
+
     /// The days on which prices changed, ascending, each with the models that it is about: the versions of the catalogue.
     /// What counted before the first is the version `base`.
     pub fn changes(&self) -> BTreeMap<String, Vec<&str>> {

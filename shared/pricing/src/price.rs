@@ -82,6 +82,23 @@ impl Book {
         tokens: &Tokens,
         terms: &Terms<'_>,
     ) -> Result<Priced, Unpriced> {
+        self.price_heap(overrides, reference, tokens, terms, tokens.prompt(), 1)
+    }
+
+    /// Prices the sum of `requests` requests on the same terms whose prompts lie between the same thresholds, one of them with
+    /// `prompt` tokens. Exact: prices are linear there.
+    ///
+    /// # Errors
+    /// When the price is not known, with the reason.
+    pub fn price_heap(
+        &self,
+        overrides: &Overrides,
+        reference: &str,
+        tokens: &Tokens,
+        terms: &Terms<'_>,
+        prompt: i64,
+        requests: i64,
+    ) -> Result<Priced, Unpriced> {
         let entry = self.find(reference);
         let own = overrides.find(reference, entry.map(|entry| entry.id.as_str()), terms);
         let listed = match entry {
@@ -98,7 +115,8 @@ impl Book {
             version = format!("override/{}/{}", own.id, own.version);
             points = points * own.basis_points / WHOLE;
         }
-        let parts = parts_of(reference, &usd, tokens, points)?;
+        let mut parts = parts_of(reference, &usd, tokens, points, prompt)?;
+        parts[9] = parts[9].saturating_mul(i128::from(requests));
         Ok(Priced {
             pusd: rounded(&parts),
             version,
@@ -148,8 +166,7 @@ impl Book {
     }
 }
 
-fn parts_of(reference: &str, usd: &Usd, tokens: &Tokens, points: i64) -> Result<Parts, Unpriced> {
-    let prompt = tokens.prompt();
+fn parts_of(reference: &str, usd: &Usd, tokens: &Tokens, points: i64, prompt: i64) -> Result<Parts, Unpriced> {
     let mut parts = [0; 10];
     for (part, bucket) in parts.iter_mut().zip(Bucket::ALL) {
         let count = tokens.of(bucket).max(0);
