@@ -37,23 +37,63 @@ pub fn routes() -> nodeai_app::Routes {
         )
         .delete("/budgets/{id}", "Remove a budget", budgets::remove::handle);
     let spend = budgets
-        .get("/breakdown", "Costs by one dimension", spend::breakdown::handle)
+        .get(
+            "/breakdown",
+            "Costs by one dimension",
+            spend::breakdown::handle,
+        )
         .get("/explain", "Why costs changed", spend::explain::handle)
-        .post("/reprice", "The same use at other prices", spend::reprice::handle)
+        .post(
+            "/reprice",
+            "The same use at other prices",
+            spend::reprice::handle,
+        )
         .get("/advice", "What could be saved", spend::advice::handle)
-        .get("/chargeback.csv", "A bill by workflow, user and model", spend::chargeback::handle);
+        .get(
+            "/chargeback.csv",
+            "A bill by workflow, user and model",
+            spend::chargeback::handle,
+        );
     let prices = spend
         .get("/catalogue", "Prices of models", prices::catalogue::list)
-        .get("/catalogue/versions", "When prices changed", prices::catalogue::versions)
-        .get("/overrides", "Own prices, newest first", prices::overrides::list)
+        .get(
+            "/catalogue/versions",
+            "When prices changed",
+            prices::catalogue::versions,
+        )
+        .get(
+            "/overrides",
+            "Own prices, newest first",
+            prices::overrides::list,
+        )
         .post("/overrides", "Set an own price", prices::overrides::create)
         .get("/overrides/{id}", "One own price", prices::overrides::get)
-        .put("/overrides/{id}", "Replace an own price", prices::overrides::replace)
-        .delete("/overrides/{id}", "Remove an own price", prices::overrides::remove);
+        .put(
+            "/overrides/{id}",
+            "Replace an own price",
+            prices::overrides::replace,
+        )
+        .delete(
+            "/overrides/{id}",
+            "Remove an own price",
+            prices::overrides::remove,
+        );
     prices
-        .get("/reconciliations", "Reconciliations, newest first", bills::read::list)
-        .post("/reconciliations", "Hold a provider's export against what was counted", bills::create::handle)
-        .get("/reconciliations/{id}", "One reconciliation", bills::read::get)
+        .get(
+            "/reconciliations",
+            "Reconciliations, newest first",
+            bills::read::list,
+        )
+        .post(
+            "/reconciliations",
+            "Hold a provider's export against what was counted",
+            bills::create::handle,
+        )
+        .get(
+            "/reconciliations/{id}",
+            "One reconciliation",
+            bills::read::get,
+        )
 }
 
 nodeai_edge::serve!(routes);

@@ -258,7 +258,10 @@ fn count(span: &mut Span, call: &CallMeta) {
     let attributes = [
         ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
         ("gen_ai.usage.cache_creation.input_tokens", written),
-        ("gen_ai.usage.reasoning.output_tokens", usage.reasoning_tokens),
+        (
+            "gen_ai.usage.reasoning.output_tokens",
+            usage.reasoning_tokens,
+        ),
     ];
     for (name, tokens) in attributes {
         if tokens != 0 {

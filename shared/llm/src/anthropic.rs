@@ -193,7 +193,9 @@ fn merge_usage(so_far: Option<Usage>, json: &Value) -> Usage {
     let for_an_hour = for_an_hour.and_then(Value::as_i64).unwrap_or(0);
     let prompt = number("input_tokens");
     let prompt = prompt.map(|fresh| fresh + cached.unwrap_or(0) + written.unwrap_or(0));
-    let hour = written.map_or(so_far.cache_write_1h_tokens, |all| for_an_hour.clamp(0, all.max(0)));
+    let hour = written.map_or(so_far.cache_write_1h_tokens, |all| {
+        for_an_hour.clamp(0, all.max(0))
+    });
     let tier = ["/service_tier", "/speed"].map(|at| Tier::read(&text_at(json, at)));
     Usage {
         prompt_tokens: prompt.unwrap_or(0).max(so_far.prompt_tokens),
@@ -206,7 +208,11 @@ fn merge_usage(so_far: Option<Usage>, json: &Value) -> Usage {
             .and_then(Value::as_i64)
             .unwrap_or(so_far.reasoning_tokens),
         // Priority tier is capacity bought beforehand: its tokens have no other price.
-        tier: tier.into_iter().flatten().find(|tier| *tier != Tier::Priority).or(so_far.tier),
+        tier: tier
+            .into_iter()
+            .flatten()
+            .find(|tier| *tier != Tier::Priority)
+            .or(so_far.tier),
         ..Usage::default()
     }
 }

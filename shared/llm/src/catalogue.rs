@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::Tier;
 use crate::Usage;
+use crate::chat::Tier;
 
 /// One model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,9 @@ pub fn cost_at(reference: &str, usage: &Usage, at_us: i64) -> Option<nodeai_pric
         tier: usage.tier.map(Tier::as_str),
         region: None,
     };
-    nodeai_pricing::catalogue().price(reference, &usage.tokens(), &terms).ok()
+    nodeai_pricing::catalogue()
+        .price(reference, &usage.tokens(), &terms)
+        .ok()
 }
 
 fn without_date(reference: &str) -> &str {

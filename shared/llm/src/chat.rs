@@ -192,7 +192,10 @@ pub struct Usage {
     pub tier: Option<Tier>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(count: &i64) -> bool {
     *count == 0
 }

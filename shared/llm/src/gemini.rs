@@ -221,14 +221,20 @@ fn finish_reason(name: &str, asks_for_tools: bool) -> FinishReason {
 fn usage(json: &Value) -> Usage {
     let number = |name: &str| json.get(name).and_then(Value::as_i64).unwrap_or(0);
     let of_kind = |list: &str, kind: &str| {
-        let all = json.get(list).and_then(Value::as_array).into_iter().flatten();
+        let all = json
+            .get(list)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let fitting = all.filter(|part| text_at(part, "/modality") == kind);
         let counts = fitting.filter_map(|part| part.get("tokenCount").and_then(Value::as_i64));
         counts.sum::<i64>()
     };
     let thoughts = number("thoughtsTokenCount");
     // Cached sound is billed as cached.
-    let fresh = |kind: &str| (of_kind("promptTokensDetails", kind) - of_kind("cacheTokensDetails", kind)).max(0);
+    let fresh = |kind: &str| {
+        (of_kind("promptTokensDetails", kind) - of_kind("cacheTokensDetails", kind)).max(0)
+    };
     let tier = text_at(json, "/serviceTier").to_ascii_lowercase();
     Usage {
         prompt_tokens: number("promptTokenCount") + number("toolUsePromptTokenCount"),

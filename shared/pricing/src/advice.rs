@@ -92,7 +92,13 @@ pub fn saving(kind: &str, of: &Calls, at_us: i64) -> Option<Saving> {
 }
 
 /// The price of so many tokens of a bucket, pico-USD.
-fn price(reference: &str, bucket: Bucket, tokens: i64, mean_prompt: i64, at_us: i64) -> Result<i128, Unpriced> {
+fn price(
+    reference: &str,
+    bucket: Bucket,
+    tokens: i64,
+    mean_prompt: i64,
+    at_us: i64,
+) -> Result<i128, Unpriced> {
     let mut one = Tokens::default();
     match bucket {
         Bucket::CacheRead => one.cache_read = tokens,
@@ -102,7 +108,11 @@ fn price(reference: &str, bucket: Bucket, tokens: i64, mean_prompt: i64, at_us: 
         at_us,
         ..Terms::default()
     };
-    Ok(i128::from(catalogue().price_heap(&Default::default(), reference, &one, &terms, mean_prompt, 0)?.pusd))
+    Ok(i128::from(
+        catalogue()
+            .price_heap(&Default::default(), reference, &one, &terms, mean_prompt, 0)?
+            .pusd,
+    ))
 }
 
 fn mean_prompt(of: &Calls) -> i64 {
@@ -147,7 +157,14 @@ fn other_terms(of: &Calls, at_us: i64) -> Option<Saving> {
             tier,
             region: None,
         };
-        let priced = catalogue().price_heap(&Default::default(), &of.reference, &tokens, &terms, mean_prompt(of), of.calls);
+        let priced = catalogue().price_heap(
+            &Default::default(),
+            &of.reference,
+            &tokens,
+            &terms,
+            mean_prompt(of),
+            of.calls,
+        );
         priced.ok().map(|priced| i128::from(priced.pusd))
     };
     let gap = at(None)? - at(Some("batch"))?;
@@ -163,7 +180,14 @@ fn other_terms(of: &Calls, at_us: i64) -> Option<Saving> {
 fn tools(of: &Calls, at_us: i64) -> Option<Saving> {
     let mean = mean_prompt(of);
     let at = |bytes_per_token: i64, share: (i128, i128)| {
-        let cost = price(&of.reference, Bucket::Uncached, of.extra / bytes_per_token, mean, at_us).ok()?;
+        let cost = price(
+            &of.reference,
+            Bucket::Uncached,
+            of.extra / bytes_per_token,
+            mean,
+            at_us,
+        )
+        .ok()?;
         Some(cost * share.0 / share.1)
     };
     Saving::new(
@@ -175,8 +199,22 @@ fn tools(of: &Calls, at_us: i64) -> Option<Saving> {
 }
 
 fn growth(of: &Calls, at_us: i64) -> Option<Saving> {
-    let all = price(&of.reference, Bucket::CacheRead, of.extra, mean_prompt(of), at_us).ok()?;
-    let full = price(&of.reference, Bucket::Uncached, of.extra, mean_prompt(of), at_us).ok()?;
+    let all = price(
+        &of.reference,
+        Bucket::CacheRead,
+        of.extra,
+        mean_prompt(of),
+        at_us,
+    )
+    .ok()?;
+    let full = price(
+        &of.reference,
+        Bucket::Uncached,
+        of.extra,
+        mean_prompt(of),
+        at_us,
+    )
+    .ok()?;
     Saving::new(
         all / 4,
         (all + full) / 4,
@@ -201,7 +239,14 @@ fn oversize(of: &Calls, at_us: i64) -> Option<Saving> {
         at_us,
         ..Terms::default()
     };
-    let priced = catalogue().price_heap(&Default::default(), smaller, &tokens, &terms, mean_prompt(of), of.calls);
+    let priced = catalogue().price_heap(
+        &Default::default(),
+        smaller,
+        &tokens,
+        &terms,
+        mean_prompt(of),
+        of.calls,
+    );
     let gap = of.pusd - i128::from(priced.ok()?.pusd);
     let error = standard_error(of) * 1.96;
     Saving::new(
@@ -234,7 +279,10 @@ pub fn smaller(reference: &str) -> Option<&'static str> {
         ("gemini/gemini-2.5-flash", "gemini/gemini-2.5-flash-lite"),
     ];
     let id = &catalogue().find(reference)?.id;
-    SMALLER.iter().find(|(large, _)| large == id).map(|(_, small)| *small)
+    SMALLER
+        .iter()
+        .find(|(large, _)| large == id)
+        .map(|(_, small)| *small)
 }
 
 #[cfg(test)]
@@ -259,10 +307,24 @@ mod tests {
 
     #[test]
     fn every_saving_lies_in_its_interval_and_below_what_was_paid() {
-        let kinds = ["duplicates", "retries", "truncations", "prompts", "batchable", "tools", "growth", "oversize"];
+        let kinds = [
+            "duplicates",
+            "retries",
+            "truncations",
+            "prompts",
+            "batchable",
+            "tools",
+            "growth",
+            "oversize",
+        ];
         for kind in kinds {
             let saving = saving(kind, &calls(), AT_US).expect(kind);
-            assert!(0 <= saving.low_pusd && saving.low_pusd <= saving.pusd && saving.pusd <= saving.high_pusd, "{kind}");
+            assert!(
+                0 <= saving.low_pusd
+                    && saving.low_pusd <= saving.pusd
+                    && saving.pusd <= saving.high_pusd,
+                "{kind}"
+            );
             assert!(saving.pusd <= 600_000_000_000, "{kind}: {saving:?}");
         }
     }
@@ -270,12 +332,19 @@ mod tests {
     #[test]
     fn the_cache_saves_half_of_the_difference_of_the_prices() {
         // 200,000 × (2.50 − 1.25) USD per million, half of it.
-        assert_eq!(saving("prompts", &calls(), AT_US).map(|s| s.pusd), Some(125_000_000_000));
+        assert_eq!(
+            saving("prompts", &calls(), AT_US).map(|s| s.pusd),
+            Some(125_000_000_000)
+        );
         let cached = Calls {
             cache_read_tokens: 150_000,
             ..calls()
         };
-        assert_eq!(saving("prompts", &cached, AT_US), None, "most came from it already");
+        assert_eq!(
+            saving("prompts", &cached, AT_US),
+            None,
+            "most came from it already"
+        );
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::Bucket;
 use crate::civil::{date_of_day, day_of_date};
 use crate::number::{parse_usd, usd};
-use crate::Bucket;
 
 /// A price in pico-USD per million tokens that may depend on the length of the whole prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,7 +27,10 @@ impl Price {
 
     /// The highest.
     pub fn most(&self) -> i64 {
-        self.above.iter().map(|(_, price)| *price).fold(self.base, i64::max)
+        self.above
+            .iter()
+            .map(|(_, price)| *price)
+            .fold(self.base, i64::max)
     }
 }
 
@@ -48,10 +51,17 @@ enum Step {
 impl<'de> Deserialize<'de> for Price {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let number = |text: &str| {
-            parse_usd(text).ok_or_else(|| D::Error::custom("a price is USD in decimal notation, such as \"2.5\""))
+            parse_usd(text).ok_or_else(|| {
+                D::Error::custom("a price is USD in decimal notation, such as \"2.5\"")
+            })
         };
         let steps = match Written::deserialize(from)? {
-            Written::Flat(text) => return Ok(Self { base: number(&text)?, above: Vec::new() }),
+            Written::Flat(text) => {
+                return Ok(Self {
+                    base: number(&text)?,
+                    above: Vec::new(),
+                });
+            }
             Written::Stepped(steps) => steps,
         };
         let mut price = Self::default();
@@ -59,8 +69,14 @@ impl<'de> Deserialize<'de> for Price {
             let last = price.above.last().map_or(-1, |(above, _)| *above);
             match step {
                 Step::Base(text) if at == 0 => price.base = number(text)?,
-                Step::Above(above, text) if at > 0 && *above > last => price.above.push((*above, number(text)?)),
-                _ => return Err(D::Error::custom("a stepped price is [\"base\", [above, \"price\"], …], ascending")),
+                Step::Above(above, text) if at > 0 && *above > last => {
+                    price.above.push((*above, number(text)?))
+                }
+                _ => {
+                    return Err(D::Error::custom(
+                        "a stepped price is [\"base\", [above, \"price\"], …], ascending",
+                    ));
+                }
             }
         }
         Ok(price)
@@ -73,7 +89,10 @@ impl Serialize for Price {
         if self.above.is_empty() {
             return base.serialize(to);
         }
-        let above = self.above.iter().map(|(above, price)| serde_json::json!([above, usd(i128::from(*price))]));
+        let above = self
+            .above
+            .iter()
+            .map(|(above, price)| serde_json::json!([above, usd(i128::from(*price))]));
         let all: Vec<_> = std::iter::once(base.into()).chain(above).collect();
         all.serialize(to)
     }
@@ -119,7 +138,9 @@ impl Usd {
 
     /// The fee of one request in pico-USD. What 1,000 cost is a whole number of nano-USD in every list, so this is exact.
     pub fn request(&self) -> i64 {
-        self.0.get(&Key::KiloRequests).map_or(0, |price| price.base / 1_000)
+        self.0
+            .get(&Key::KiloRequests)
+            .map_or(0, |price| price.base / 1_000)
     }
 
     /// These prices, and the others where these say nothing.
@@ -208,7 +229,11 @@ pub struct Entry {
 
 impl Entry {
     pub(crate) fn row_at(&self, day: i64, minute: i64) -> &Row {
-        let last = self.prices.iter().rev().find(|row| row.counts_at(day, minute));
+        let last = self
+            .prices
+            .iter()
+            .rev()
+            .find(|row| row.counts_at(day, minute));
         last.unwrap_or(&self.prices[0])
     }
 }
@@ -234,11 +259,28 @@ pub struct Book {
 /// Anthropic: `inference_geo` `us`, Claude Opus 4.6 and newer. OpenAI: regional processing, GPT-5.4 and newer.
 /// Read at platform.claude.com/docs/en/about-claude/pricing and developers.openai.com/api/docs/pricing.
 const UPLIFTS: &[(&str, &[&str], i64, &[&str])] = &[
-    ("anthropic", &["us"], 1_000, &[
-        "claude-opus-4-6", "claude-opus-4-7", "claude-opus-4-8", "claude-opus-5", "claude-sonnet-4-6", "claude-sonnet-5",
-        "claude-haiku-5", "claude-fable-5", "claude-mythos-5",
-    ]),
-    ("openai", &["us", "eu"], 1_000, &["gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6"]),
+    (
+        "anthropic",
+        &["us"],
+        1_000,
+        &[
+            "claude-opus-4-6",
+            "claude-opus-4-7",
+            "claude-opus-4-8",
+            "claude-opus-5",
+            "claude-sonnet-4-6",
+            "claude-sonnet-5",
+            "claude-haiku-5",
+            "claude-fable-5",
+            "claude-mythos-5",
+        ],
+    ),
+    (
+        "openai",
+        &["us", "eu"],
+        1_000,
+        &["gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6"],
+    ),
 ];
 
 impl Book {
@@ -250,14 +292,19 @@ impl Book {
             let provider = entry.id.split('/').next().unwrap_or_default().to_owned();
             for row in &mut entry.prices {
                 let first = row.from.as_deref().map_or(Some(i64::MIN), day_of_date);
-                row.from_day = first.ok_or_else(|| serde_json::Error::custom("a date is YYYY-MM-DD"))?;
+                row.from_day =
+                    first.ok_or_else(|| serde_json::Error::custom("a date is YYYY-MM-DD"))?;
             }
             book.by_name.insert(entry.id.clone(), at);
             for name in &entry.names {
-                book.by_name.entry(format!("{provider}/{name}")).or_insert(at);
+                book.by_name
+                    .entry(format!("{provider}/{name}"))
+                    .or_insert(at);
             }
             for prefix in &entry.prefixes {
-                book.by_prefix.entry(format!("{provider}/{prefix}")).or_insert(at);
+                book.by_prefix
+                    .entry(format!("{provider}/{prefix}"))
+                    .or_insert(at);
             }
         }
         Ok(book)
@@ -272,7 +319,11 @@ impl Book {
         let named = |name: &str| self.by_name.get(name);
         let at = named(&reference).or_else(|| named(without_date(&reference)));
         let at = at.or_else(|| {
-            let cut = |end: usize| reference.get(..end).and_then(|start| self.by_prefix.get(start));
+            let cut = |end: usize| {
+                reference
+                    .get(..end)
+                    .and_then(|start| self.by_prefix.get(start))
+            };
             (0..=reference.len()).rev().find_map(cut)
         });
         at.map(|at| &self.models[*at])
@@ -281,9 +332,14 @@ impl Book {
     pub(crate) fn uplift(&self, id: &str, region: &str) -> i64 {
         let (provider, model) = id.split_once('/').unwrap_or_default();
         let fits = |(of, regions, _, models): &&(&str, &[&str], i64, &[&str])| {
-            *of == provider && regions.contains(&region) && models.iter().any(|start| model.starts_with(start))
+            *of == provider
+                && regions.contains(&region)
+                && models.iter().any(|start| model.starts_with(start))
         };
-        UPLIFTS.iter().find(fits).map_or(0, |(_, _, points, _)| *points)
+        UPLIFTS
+            .iter()
+            .find(fits)
+            .map_or(0, |(_, _, points, _)| *points)
     }
 
     /// All numbers of tokens above which a prompt costs more, ascending.
@@ -292,16 +348,24 @@ impl Book {
             let tiers = entry.tiers.iter().map(|row| &row.usd);
             entry.prices.iter().map(|row| &row.usd).chain(tiers)
         });
-        let above = rows.flat_map(|usd| usd.0.values()).flat_map(|price| price.above.iter().map(|(above, _)| *above));
+        let above = rows
+            .flat_map(|usd| usd.0.values())
+            .flat_map(|price| price.above.iter().map(|(above, _)| *above));
         let all: std::collections::BTreeSet<i64> = above.collect();
         all.into_iter().collect()
     }
 
     /// The names, as a provider knows them, of models whose prices depend on the hour.
     pub fn hourly(&self) -> Vec<&str> {
-        let all = self.models.iter().filter(|entry| entry.prices.iter().any(|row| row.hours.is_some()));
+        let all = self
+            .models
+            .iter()
+            .filter(|entry| entry.prices.iter().any(|row| row.hours.is_some()));
         let names = all.flat_map(|entry| {
-            let id = entry.id.split_once('/').map_or(entry.id.as_str(), |(_, model)| model);
+            let id = entry
+                .id
+                .split_once('/')
+                .map_or(entry.id.as_str(), |(_, model)| model);
             std::iter::once(id).chain(entry.names.iter().map(String::as_str))
         });
         names.collect()
@@ -327,7 +391,11 @@ impl Book {
     /// The version that was in force on a day since the epoch: the day of the last change, or `base`.
     pub fn version_on(&self, day: i64) -> String {
         let date = date_of_day(day);
-        let last = self.changes().into_keys().rev().find(|change| *change <= date);
+        let last = self
+            .changes()
+            .into_keys()
+            .rev()
+            .find(|change| *change <= date);
         last.unwrap_or_else(|| "base".to_owned())
     }
 }
@@ -341,7 +409,10 @@ fn echo() -> Entry {
         prices: vec![Row {
             from: None,
             hours: None,
-            usd: Usd(BTreeMap::from([(Key::Input, price()), (Key::Output, price())])),
+            usd: Usd(BTreeMap::from([
+                (Key::Input, price()),
+                (Key::Output, price()),
+            ])),
             from_day: i64::MIN,
         }],
         tiers: Vec::new(),
@@ -358,7 +429,9 @@ pub fn catalogue() -> &'static Book {
 /// A provider as the catalogue names it, from its names in the semantic conventions and elsewhere.
 pub fn normal_provider(name: &str) -> &str {
     match name {
-        "gcp.gemini" | "gcp.gen_ai" | "gcp.vertex_ai" | "google" | "vertex_ai" | "vertexai" => "gemini",
+        "gcp.gemini" | "gcp.gen_ai" | "gcp.vertex_ai" | "google" | "vertex_ai" | "vertexai" => {
+            "gemini"
+        }
         "x_ai" | "x-ai" => "xai",
         "mistral_ai" | "mistralai" => "mistral",
         "together_ai" => "together",

@@ -17,10 +17,11 @@ pub(crate) fn minute_of_us(us: i64) -> i64 {
 ///
 /// The algorithm is Howard Hinnant's `days_from_civil`.
 pub fn day_of_date(text: &str) -> Option<i64> {
-    let shaped = text.len() == 10 && text.bytes().enumerate().all(|(at, b)| match at {
-        4 | 7 => b == b'-',
-        _ => b.is_ascii_digit(),
-    });
+    let shaped = text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            4 | 7 => b == b'-',
+            _ => b.is_ascii_digit(),
+        });
     if !shaped {
         return None;
     }
@@ -65,7 +66,14 @@ mod tests {
         }
         assert_eq!(day_of_date("1970-01-01"), Some(0));
         assert_eq!(day_of_date("2024-02-29"), Some(19_782));
-        for wrong in ["2023-02-29", "2023-13-01", "2023-1-01", "", "2023-00-10", "2023-01-00"] {
+        for wrong in [
+            "2023-02-29",
+            "2023-13-01",
+            "2023-1-01",
+            "",
+            "2023-00-10",
+            "2023-01-00",
+        ] {
             assert_eq!(day_of_date(wrong), None, "{wrong}");
         }
     }

@@ -83,7 +83,13 @@ impl Weights {
 }
 
 /// Explains the change of one group; `before_all` and `after_all` are the calls of all groups.
-pub fn explain(before: &Period, after: &Period, before_all: i64, after_all: i64, weights: &Weights) -> Effects {
+pub fn explain(
+    before: &Period,
+    after: &Period,
+    before_all: i64,
+    after_all: i64,
+    weights: &Weights,
+) -> Effects {
     let start = before.pusd;
     let volume = scaled(start, i128::from(after_all), i128::from(before_all));
     let mix = match before.calls {
@@ -107,7 +113,11 @@ pub fn explain(before: &Period, after: &Period, before_all: i64, after_all: i64,
             ..Effects::default()
         };
     }
-    let length = scaled(start, weights.value(&as_before(&before.tokens, &after.tokens)), old);
+    let length = scaled(
+        start,
+        weights.value(&as_before(&before.tokens, &after.tokens)),
+        old,
+    );
     let cache = scaled(start, weights.value(&after.tokens), old);
     Effects {
         volume: volume - start,
@@ -150,7 +160,11 @@ fn as_before(before: &Tokens, after: &Tokens) -> Tokens {
         *field = match side(before) {
             0 => after.of(bucket),
             all => {
-                let scaled = scaled(i128::from(before.of(bucket)), i128::from(side(after)), i128::from(all));
+                let scaled = scaled(
+                    i128::from(before.of(bucket)),
+                    i128::from(side(after)),
+                    i128::from(all),
+                );
                 i64::try_from(scaled).unwrap_or(i64::MAX)
             }
         };
@@ -213,14 +227,22 @@ mod tests {
     fn effects_add_up_to_the_change_exactly() {
         for seed in 0..20_000 {
             let mut random = Random(seed);
-            let groups: Vec<_> = (0..1 + seed % 4).map(|_| (random.period(), random.period())).collect();
+            let groups: Vec<_> = (0..1 + seed % 4)
+                .map(|_| (random.period(), random.period()))
+                .collect();
             let calls = |side: fn(&(Period, Period)) -> i64| groups.iter().map(side).sum::<i64>();
             let (before, after) = (calls(|g| g.0.calls), calls(|g| g.1.calls));
-            let weights = Weights([5, 1, 6, 10, 5, 5, 25, 25, 25].map(|w| w * i128::from(random.below(1 << 40) + 1)));
+            let weights = Weights(
+                [5, 1, 6, 10, 5, 5, 25, 25, 25].map(|w| w * i128::from(random.below(1 << 40) + 1)),
+            );
             let mut sum = Effects::default();
             for (old, new) in &groups {
                 let effects = explain(old, new, before, after, &weights);
-                assert_eq!(effects.sum(), new.pusd - old.pusd, "seed {seed}: {old:?} {new:?}");
+                assert_eq!(
+                    effects.sum(),
+                    new.pusd - old.pusd,
+                    "seed {seed}: {old:?} {new:?}"
+                );
                 sum.add(&effects);
             }
             let change: i128 = groups.iter().map(|(old, new)| new.pusd - old.pusd).sum();
@@ -235,7 +257,11 @@ mod tests {
             output_text,
             ..Tokens::default()
         };
-        Period { calls, tokens, pusd }
+        Period {
+            calls,
+            tokens,
+            pusd,
+        }
     }
 
     #[test]
@@ -244,14 +270,44 @@ mod tests {
         let old = at(100, 1_000, 1_000, 100, 16_000);
         let only = |new: Period, all: i64| explain(&old, &new, 100, all, &weights);
         let volume = only(at(200, 2_000, 2_000, 200, 32_000), 200);
-        assert_eq!(volume, Effects { volume: 16_000, ..Effects::default() });
+        assert_eq!(
+            volume,
+            Effects {
+                volume: 16_000,
+                ..Effects::default()
+            }
+        );
         let longer = only(at(100, 1_000, 1_000, 200, 21_000), 100);
-        assert_eq!(longer, Effects { length: 5_000, ..Effects::default() });
+        assert_eq!(
+            longer,
+            Effects {
+                length: 5_000,
+                ..Effects::default()
+            }
+        );
         let cache = only(at(100, 2_000, 0, 100, 25_000), 100);
-        assert_eq!(cache, Effects { cache: 9_000, ..Effects::default() });
+        assert_eq!(
+            cache,
+            Effects {
+                cache: 9_000,
+                ..Effects::default()
+            }
+        );
         let price = only(at(100, 1_000, 1_000, 100, 8_000), 100);
-        assert_eq!(price, Effects { price: -8_000, ..Effects::default() });
+        assert_eq!(
+            price,
+            Effects {
+                price: -8_000,
+                ..Effects::default()
+            }
+        );
         let mix = explain(&Period::default(), &old, 100, 100, &weights);
-        assert_eq!(mix, Effects { mix: 16_000, ..Effects::default() });
+        assert_eq!(
+            mix,
+            Effects {
+                mix: 16_000,
+                ..Effects::default()
+            }
+        );
     }
 }

@@ -19,7 +19,10 @@ pub fn parse_usd(text: &str) -> Option<i64> {
 /// Pico-USD as USD in decimal notation, exactly.
 pub fn usd(pusd: i128) -> String {
     let pico = PICO.unsigned_abs();
-    let (whole, rest) = (pusd.unsigned_abs() / u128::from(pico), pusd.unsigned_abs() % u128::from(pico));
+    let (whole, rest) = (
+        pusd.unsigned_abs() / u128::from(pico),
+        pusd.unsigned_abs() % u128::from(pico),
+    );
     let sign = if pusd < 0 { "-" } else { "" };
     let text = format!("{sign}{whole}.{rest:012}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -31,12 +34,28 @@ mod tests {
 
     #[test]
     fn decimal_texts_are_exact_both_ways() {
-        for (text, pusd) in [("0", 0), ("0.15", 150_000_000_000), ("15", 15 * PICO), ("0.003625", 3_625_000_000), ("0.000000000001", 1)] {
+        for (text, pusd) in [
+            ("0", 0),
+            ("0.15", 150_000_000_000),
+            ("15", 15 * PICO),
+            ("0.003625", 3_625_000_000),
+            ("0.000000000001", 1),
+        ] {
             assert_eq!(parse_usd(text), Some(pusd), "{text}");
             assert_eq!(usd(i128::from(pusd)), text);
         }
         assert_eq!(usd(-1_500_000_000_000), "-1.5");
-        for wrong in ["", "-1", "1e3", ".5", "1.", "1.0000000000001", "99999999", "+1", "NaN"] {
+        for wrong in [
+            "",
+            "-1",
+            "1e3",
+            ".5",
+            "1.",
+            "1.0000000000001",
+            "99999999",
+            "+1",
+            "NaN",
+        ] {
             assert_eq!(parse_usd(wrong), None, "{wrong}");
         }
     }

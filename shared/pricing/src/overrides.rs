@@ -45,17 +45,26 @@ pub struct Overrides(pub Vec<Override>);
 
 impl Overrides {
     /// The newest that counts for a request of a model, which the catalogue may know by another name.
-    pub fn find(&self, reference: &str, catalogued: Option<&str>, terms: &Terms<'_>) -> Option<&Override> {
+    pub fn find(
+        &self,
+        reference: &str,
+        catalogued: Option<&str>,
+        terms: &Terms<'_>,
+    ) -> Option<&Override> {
         let day = day_of_us(terms.at_us);
         let tier = tier_of(terms);
         let from = |own: &Override| match own.effective_from.as_deref() {
             Some(date) => day_of_date(date),
             None => Some(i64::MIN),
         };
-        let named = |own: &&Override| own.model == reference || Some(own.model.as_str()) == catalogued;
+        let named =
+            |own: &&Override| own.model == reference || Some(own.model.as_str()) == catalogued;
         let fits = |own: &&Override| own.usd.is_none() || own.tier.as_deref() == tier;
         let all = self.0.iter().filter(named).filter(fits);
         let begun = all.filter_map(|own| Some((from(own)?, own)));
-        begun.filter(|(first, _)| *first <= day).max_by_key(|(first, _)| *first).map(|(_, own)| own)
+        begun
+            .filter(|(first, _)| *first <= day)
+            .max_by_key(|(first, _)| *first)
+            .map(|(_, own)| own)
     }
 }

@@ -50,16 +50,21 @@ pub struct Priced {
 
 /// Whole pico-USD of exact parts, rounded half up; saturates.
 pub fn rounded(parts: &Parts) -> i64 {
-    let sum: i128 = parts.iter().fold(0, |sum: i128, part| sum.saturating_add(*part));
+    let sum: i128 = parts
+        .iter()
+        .fold(0, |sum: i128, part| sum.saturating_add(*part));
     let half = PARTS_PER_PICO / 2;
     i64::try_from(sum.saturating_add(half).div_euclid(PARTS_PER_PICO)).unwrap_or(i64::MAX)
 }
 
 /// The tier as the catalogue names it; none for the usual one.
 pub(crate) fn tier_of<'a>(terms: &Terms<'a>) -> Option<&'a str> {
-    terms
-        .tier
-        .filter(|tier| !matches!(*tier, "" | "default" | "auto" | "standard" | "on_demand" | "standard_only"))
+    terms.tier.filter(|tier| {
+        !matches!(
+            *tier,
+            "" | "default" | "auto" | "standard" | "on_demand" | "standard_only"
+        )
+    })
 }
 
 impl Book {
@@ -67,7 +72,12 @@ impl Book {
     ///
     /// # Errors
     /// When the price is not known, with the reason.
-    pub fn price(&self, reference: &str, tokens: &Tokens, terms: &Terms<'_>) -> Result<Priced, Unpriced> {
+    pub fn price(
+        &self,
+        reference: &str,
+        tokens: &Tokens,
+        terms: &Terms<'_>,
+    ) -> Result<Priced, Unpriced> {
         self.price_with(&Overrides::default(), reference, tokens, terms)
     }
 
@@ -131,7 +141,10 @@ impl Book {
         if let Some(tier) = tier_of(terms) {
             let mut known = false;
             // The first variant that states a price for a bucket wins, as in the source of the catalogue.
-            let rows = entry.tiers.iter().filter(|row| row.tier == tier && row.counts_on(day));
+            let rows = entry
+                .tiers
+                .iter()
+                .filter(|row| row.tier == tier && row.counts_on(day));
             for variant in rows.rev() {
                 usd = variant.usd.over(&usd);
                 known = true;
@@ -140,7 +153,9 @@ impl Book {
                 return Err(Unpriced::Tier(entry.id.clone(), tier.to_owned()));
             }
         }
-        let uplift = terms.region.map_or(0, |region| self.uplift(&entry.id, region));
+        let uplift = terms
+            .region
+            .map_or(0, |region| self.uplift(&entry.id, region));
         let version = format!("{}/{}", self.version, row.name());
         Ok((usd, version, WHOLE + uplift))
     }
@@ -155,18 +170,29 @@ impl Book {
         for row in rows {
             for bucket in Bucket::ALL {
                 let dearest = row.usd.price(bucket).map_or(0, |price| price.most());
-                let side = if bucket.is_input() { &mut input } else { &mut output };
+                let side = if bucket.is_input() {
+                    &mut input
+                } else {
+                    &mut output
+                };
                 *side = dearest.max(*side);
             }
             request = row.usd.request().max(request);
         }
-        let parts = [(prompt, input), (completion, output)].map(|(n, price)| i128::from(n.max(0)) * i128::from(price));
+        let parts = [(prompt, input), (completion, output)]
+            .map(|(n, price)| i128::from(n.max(0)) * i128::from(price));
         let sum = parts[0].saturating_add(parts[1]) + i128::from(request) * 1_000_000;
         i64::try_from((sum + 999_999) / 1_000_000).map_or(Some(i64::MAX), Some)
     }
 }
 
-fn parts_of(reference: &str, usd: &Usd, tokens: &Tokens, points: i64, prompt: i64) -> Result<Parts, Unpriced> {
+fn parts_of(
+    reference: &str,
+    usd: &Usd,
+    tokens: &Tokens,
+    points: i64,
+    prompt: i64,
+) -> Result<Parts, Unpriced> {
     let mut parts = [0; 10];
     for (part, bucket) in parts.iter_mut().zip(Bucket::ALL) {
         let count = tokens.of(bucket).max(0);

@@ -178,7 +178,13 @@ mod tests {
 
     #[test]
     fn no_token_is_lost_or_counted_twice() {
-        for (prompt, read, write, audio) in [(100, 40, 10, 5), (100, 90, 20, 5), (0, 5, 5, 5), (-4, -1, 3, 2), (i64::MAX, 1, 1, 1)] {
+        for (prompt, read, write, audio) in [
+            (100, 40, 10, 5),
+            (100, 90, 20, 5),
+            (0, 5, 5, 5),
+            (-4, -1, 3, 2),
+            (i64::MAX, 1, 1, 1),
+        ] {
             let all = Inclusive {
                 prompt_tokens: prompt,
                 completion_tokens: 9,

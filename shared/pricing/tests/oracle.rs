@@ -40,27 +40,49 @@ fn every_price_equals_genai_prices_to_the_pico_dollar() {
         };
         let ours = catalogue().price(model, &tokens(*n), &terms);
         if !ours.as_ref().is_ok_and(|ours| ours.pusd == *pusd) {
-            wrong.push(format!("{model} {at_us} {tier:?} {n:?}: {pusd}, ours {ours:?}"));
+            wrong.push(format!(
+                "{model} {at_us} {tier:?} {n:?}: {pusd}, ours {ours:?}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn the_oracle_has_what_was_promised() {
     let cases = oracle().cases;
     let models: BTreeSet<_> = cases.iter().map(|case| case.0.as_str()).collect();
-    let providers: BTreeSet<_> = models.iter().filter_map(|model| model.split('/').next()).collect();
+    let providers: BTreeSet<_> = models
+        .iter()
+        .filter_map(|model| model.split('/').next())
+        .collect();
     assert!(cases.len() >= 500, "{} cases", cases.len());
-    assert!(models.len() >= 40 && providers.len() >= 8, "{} models, {} providers", models.len(), providers.len());
+    assert!(
+        models.len() >= 40 && providers.len() >= 8,
+        "{} models, {} providers",
+        models.len(),
+        providers.len()
+    );
     for edge in [199_999, 200_000, 200_001, 272_000, 272_001] {
-        assert!(cases.iter().any(|case| tokens(case.3).prompt() == edge), "{edge}");
+        assert!(
+            cases.iter().any(|case| tokens(case.3).prompt() == edge),
+            "{edge}"
+        );
     }
     for at in 0..9 {
         assert!(cases.iter().any(|case| case.3[at] > 0), "bucket {at}");
     }
     for tier in ["batch", "flex", "priority", "fast"] {
-        assert!(cases.iter().any(|case| case.2.as_deref() == Some(tier)), "{tier}");
+        assert!(
+            cases.iter().any(|case| case.2.as_deref() == Some(tier)),
+            "{tier}"
+        );
     }
     let days: BTreeSet<_> = cases.iter().map(|case| case.1 / 86_400_000_000).collect();
     assert!(days.len() >= 10, "historic prices of {} days", days.len());

@@ -68,9 +68,13 @@ pub async fn handle(
 ) -> Result<Created<Reconciliation>, Problem> {
     let provider = input.provider.as_str();
     let lines = reconcile::read(provider, &input.content).map_err(|error| {
-        Problem::fields(vec![FieldError::body("/content", "format", error.to_string())])
+        Problem::fields(vec![FieldError::body(
+            "/content",
+            "format",
+            error.to_string(),
+        )])
     })?;
-    let window = window(Some(&input.from), Some(&input.to), ["from", "to"])?;
+    let window = window(Some(&input.from), Some(&input.to), ["/from", "/to"])?;
     let args = json!({"org_id": caller.org_id(), "from_us": window.from_us, "to_us": window.to_us, "providers": [provider]});
     let counted: Vec<Counted> = caller.call("cost_counted", &args).await?;
     let id = clock::new_id();
@@ -88,14 +92,28 @@ pub async fn handle(
 fn outcome(provider: &str, lines: &BTreeMap<String, Line>, counted: &[Counted]) -> Outcome {
     let mut ours: BTreeMap<String, Vec<&Sums>> = BTreeMap::new();
     for row in counted {
-        ours.entry(reconcile::key(provider, &row.model)).or_default().push(&row.sums);
+        ours.entry(reconcile::key(provider, &row.model))
+            .or_default()
+            .push(&row.sums);
     }
-    let tokens: BTreeMap<String, Tokens> =
-        ours.iter().map(|(model, sums)| (model.clone(), reconcile::total(sums.iter().map(|s| s.tokens())))).collect();
+    let tokens: BTreeMap<String, Tokens> = ours
+        .iter()
+        .map(|(model, sums)| {
+            (
+                model.clone(),
+                reconcile::total(sums.iter().map(|s| s.tokens())),
+            )
+        })
+        .collect();
     let compared = reconcile::compare(lines, &tokens);
     let costs = lines.iter().filter_map(|(model, line)| {
         let theirs = i128::from(line.pusd?);
-        let counted: i128 = ours.get(model).into_iter().flatten().map(|sums| sums.pusd()).sum();
+        let counted: i128 = ours
+            .get(model)
+            .into_iter()
+            .flatten()
+            .map(|sums| sums.pusd())
+            .sum();
         Some(Cost {
             model: model.clone(),
             provider_usd: usd(theirs),

@@ -26,7 +26,9 @@ pub async fn list(
 ) -> Result<Json<Page<Reconciliation>>, Problem> {
     let select = Select::from(col::TABLE, COLUMNS);
     let page = (query.limit, query.cursor);
-    caller.newest(select, col::id, page, |row: &Reconciliation| &row.id).await
+    caller
+        .newest(select, col::id, page, |row: &Reconciliation| &row.id)
+        .await
 }
 
 /// One.

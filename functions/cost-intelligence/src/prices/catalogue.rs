@@ -45,20 +45,31 @@ pub async fn list(
     let after: Option<Keyset> = query.cursor.as_deref().map(decode_cursor).transpose()?;
     let after = after.map(|position| position.id).unwrap_or_default();
     let book = nodeai_pricing::catalogue();
-    let only = query.model.as_deref().map(|model| book.find(model).map(|entry| entry.id.as_str()));
-    let provider = query.provider.as_deref().map(|name| format!("{}/", nodeai_pricing::normal_provider(name)));
+    let only = query
+        .model
+        .as_deref()
+        .map(|model| book.find(model).map(|entry| entry.id.as_str()));
+    let provider = query
+        .provider
+        .as_deref()
+        .map(|name| format!("{}/", nodeai_pricing::normal_provider(name)));
     let mut fitting: Vec<_> = book.models.iter().collect();
     fitting.retain(|entry| {
-        let of_provider = provider.as_deref().is_none_or(|prefix| entry.id.starts_with(prefix));
-        of_provider && only.is_none_or(|only| only == Some(&entry.id)) && entry.id > after
+        let of_provider = provider
+            .as_deref()
+            .is_none_or(|prefix| entry.id.starts_with(prefix));
+        of_provider && only.is_none_or(|only| only == Some(entry.id.as_str())) && entry.id > after
     });
     fitting.sort_by(|a, b| a.id.cmp(&b.id));
-    let rows = fitting.into_iter().take(limit as usize + 1).map(|entry| Model {
-        id: entry.id.clone(),
-        names: entry.names.clone(),
-        prices: json!(entry.prices),
-        tiers: json!(entry.tiers),
-    });
+    let rows = fitting
+        .into_iter()
+        .take(limit as usize + 1)
+        .map(|entry| Model {
+            id: entry.id.clone(),
+            names: entry.names.clone(),
+            prices: json!(entry.prices),
+            tiers: json!(entry.tiers),
+        });
     let position = |row: &Model| Keyset {
         at: String::new(),
         id: row.id.clone(),
@@ -91,10 +102,14 @@ pub struct Versions {
 /// The days on which prices changed.
 pub async fn versions(_caller: Caller<CostsRead>) -> Result<Json<Versions>, Problem> {
     let book = nodeai_pricing::catalogue();
-    let changes = book.changes().into_iter().rev().map(|(from, models)| Version {
-        from,
-        models: models.into_iter().map(str::to_owned).collect(),
-    });
+    let changes = book
+        .changes()
+        .into_iter()
+        .rev()
+        .map(|(from, models)| Version {
+            from,
+            models: models.into_iter().map(str::to_owned).collect(),
+        });
     let base = Version {
         from: "base".to_owned(),
         models: Vec::new(),

@@ -87,7 +87,12 @@ pub struct OwnPriceInput {
 impl Check for OwnPriceInput {
     fn check(&self, c: &mut Checker) {
         c.length(&self.model, 3, 200, "/model");
-        c.require(self.model.contains('/'), "/model", "format", "must be provider/model");
+        c.require(
+            self.model.contains('/'),
+            "/model",
+            "format",
+            "must be provider/model",
+        );
         check_entry(c, &self.entry, self.effective_from.as_deref());
     }
 }
@@ -114,15 +119,39 @@ fn check_entry(c: &mut Checker, entry: &Entry, from: Option<&str>) {
     c.require(some, "/entry", "required", "give usd or basis_points");
     if let Some(usd) = &entry.usd {
         let read: Result<Usd, _> = serde_json::from_value(usd.clone());
-        let detail = read.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        c.require(read.is_ok_and(|usd| !usd.is_empty()), "/entry/usd", "format", &format!("prices by bucket: {detail}"));
+        let detail = read
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        c.require(
+            read.is_ok_and(|usd| !usd.is_empty()),
+            "/entry/usd",
+            "format",
+            &format!("prices by bucket: {detail}"),
+        );
     }
-    let points = entry.basis_points.is_none_or(|points| (0..=100_000).contains(&points));
+    let points = entry
+        .basis_points
+        .is_none_or(|points| (0..=100_000).contains(&points));
     c.require(points, "/entry/basis_points", "out_of_range", "0 to 100000");
-    let tier = entry.tier.as_deref().is_none_or(|tier| ["batch", "flex", "priority", "fast"].contains(&tier));
-    c.require(tier, "/entry/tier", "unknown", "batch, flex, priority or fast");
+    let tier = entry
+        .tier
+        .as_deref()
+        .is_none_or(|tier| ["batch", "flex", "priority", "fast"].contains(&tier));
+    c.require(
+        tier,
+        "/entry/tier",
+        "unknown",
+        "batch, flex, priority or fast",
+    );
     let dated = from.is_none_or(|date| day_of_date(date).is_some());
-    c.require(dated, "/effective_from", "format", "must be a date, YYYY-MM-DD");
+    c.require(
+        dated,
+        "/effective_from",
+        "format",
+        "must be a date, YYYY-MM-DD",
+    );
 }
 
 /// Paging.
@@ -142,14 +171,13 @@ pub async fn list(
 ) -> Result<Json<Page<OwnPrice>>, Problem> {
     let select = Select::from(col::TABLE, COLUMNS);
     let page = (query.limit, query.cursor);
-    caller.newest(select, col::id, page, |row: &OwnPrice| &row.id).await
+    caller
+        .newest(select, col::id, page, |row: &OwnPrice| &row.id)
+        .await
 }
 
 /// One own price.
-pub async fn get(
-    caller: Caller<CostsRead>,
-    PathId(id): PathId,
-) -> Result<Json<OwnPrice>, Problem> {
+pub async fn get(caller: Caller<CostsRead>, PathId(id): PathId) -> Result<Json<OwnPrice>, Problem> {
     let mut select = Select::from(col::TABLE, COLUMNS);
     select.filters = vec![Filter::Eq(col::id, id)];
     let found: OwnPrice = caller.find(select, "own price").await?;
@@ -164,7 +192,8 @@ pub async fn create(
 ) -> Result<Created<OwnPrice>, Problem> {
     let id = clock::new_id();
     let location = format!("/api/v1/cost-intelligence/overrides/{id}");
-    let row = json!({"model": input.model, "entry": input.entry, "effective_from": input.effective_from});
+    let row =
+        json!({"model": input.model, "entry": input.entry, "effective_from": input.effective_from});
     let write = Write::new(Op::Insert, col::TABLE, "own price", &id)
         .row(row)
         .returning(COLUMNS)

@@ -98,7 +98,11 @@ pub async fn handle(
     Ok(Json::ok(AdviceList {
         from: clock::rfc3339(window.from_us),
         to: clock::rfc3339(window.to_us),
-        data: found.into_iter().take(MOST).map(|(_, advice)| advice).collect(),
+        data: found
+            .into_iter()
+            .take(MOST)
+            .map(|(_, advice)| advice)
+            .collect(),
     }))
 }
 
@@ -140,16 +144,40 @@ impl Evidence {
 fn words(kind: &str, reference: &str) -> Option<(&'static str, String)> {
     let fixed = |kind, advice: &str| Some((kind, advice.to_owned()));
     match kind {
-        "duplicates" => fixed("duplicate_prompts", "The same prompts are asked again: let the node keep its answers (cache)"),
-        "retries" => fixed("retry_waste", "Calls fail after tokens were used: see the errors, and retry less or later"),
-        "truncations" => fixed("truncations", "Answers are cut off at max_tokens: raise it, or ask for shorter answers"),
-        "prompts" => fixed("cache_shortfall", "Put what is the same in every prompt first, so that the provider's cache has it"),
-        "batchable" => fixed("batchable", "Nobody waits for these answers: ask for them in a batch"),
-        "tools" => fixed("tool_schemas", "Definitions of tools take up much of the prompt: offer only those that are used"),
-        "growth" => fixed("context_growth", "Prompts grow with the conversation: summarise or drop its older part"),
+        "duplicates" => fixed(
+            "duplicate_prompts",
+            "The same prompts are asked again: let the node keep its answers (cache)",
+        ),
+        "retries" => fixed(
+            "retry_waste",
+            "Calls fail after tokens were used: see the errors, and retry less or later",
+        ),
+        "truncations" => fixed(
+            "truncations",
+            "Answers are cut off at max_tokens: raise it, or ask for shorter answers",
+        ),
+        "prompts" => fixed(
+            "cache_shortfall",
+            "Put what is the same in every prompt first, so that the provider's cache has it",
+        ),
+        "batchable" => fixed(
+            "batchable",
+            "Nobody waits for these answers: ask for them in a batch",
+        ),
+        "tools" => fixed(
+            "tool_schemas",
+            "Definitions of tools take up much of the prompt: offer only those that are used",
+        ),
+        "growth" => fixed(
+            "context_growth",
+            "Prompts grow with the conversation: summarise or drop its older part",
+        ),
         "oversize" => {
             let smaller = smaller(reference)?;
-            Some(("oversize_model", format!("Short prompts and answers: try {smaller}")))
+            Some((
+                "oversize_model",
+                format!("Short prompts and answers: try {smaller}"),
+            ))
         }
         _ => None,
     }

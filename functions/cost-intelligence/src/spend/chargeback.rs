@@ -43,7 +43,10 @@ impl IntoReply for Csv {
     fn describe(op: &mut Describe) {
         let description = "One row for each day, workflow, user and model; costs in USD, exact";
         let content = json!({"text/csv": {"schema": {"type": "string"}}});
-        op.response("200", json!({"description": description, "content": content}));
+        op.response(
+            "200",
+            json!({"description": description, "content": content}),
+        );
         op.problem("422", "The time has more than 10,000 rows");
     }
 }
@@ -58,13 +61,18 @@ pub async fn handle(
         "filter": query.filter()?});
     let lines: Vec<Line> = caller.call("cost_chargeback", &args).await?;
     if lines.len() > MOST_ROWS {
-        return Err(Problem::does_not_fit("the bill has more than 10,000 rows: ask for a shorter time"));
+        return Err(Problem::does_not_fit(
+            "the bill has more than 10,000 rows: ask for a shorter time",
+        ));
     }
     let mut response = Response::new(Body::Full(csv(&lines).into()));
     let fixed = HeaderValue::from_static;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, fixed("text/csv; charset=utf-8"));
-    headers.insert(header::CONTENT_DISPOSITION, fixed("attachment; filename=\"chargeback.csv\""));
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        fixed("attachment; filename=\"chargeback.csv\""),
+    );
     Ok(Csv(response))
 }
 
@@ -75,7 +83,13 @@ fn csv(lines: &[Line]) -> String {
     }
     out.push_str(",cost_usd,unpriced_calls\r\n");
     for line in lines {
-        let texts = [&line.workflow_id, &line.workflow, &line.user_id, &line.provider, &line.model];
+        let texts = [
+            &line.workflow_id,
+            &line.workflow,
+            &line.user_id,
+            &line.provider,
+            &line.model,
+        ];
         out.push_str(&line.day);
         for text in texts {
             out.push(',');
@@ -86,7 +100,11 @@ fn csv(lines: &[Line]) -> String {
         for bucket in Bucket::ALL {
             out.push_str(&format!(",{}", tokens.of(bucket)));
         }
-        out.push_str(&format!(",{},{}\r\n", usd(line.sums.pusd()), line.sums.unpriced_calls));
+        out.push_str(&format!(
+            ",{},{}\r\n",
+            usd(line.sums.pusd()),
+            line.sums.unpriced_calls
+        ));
     }
     out
 }
@@ -94,7 +112,11 @@ fn csv(lines: &[Line]) -> String {
 /// A field in quotes where it needs them. One that a spreadsheet would take for a formula gets an apostrophe.
 fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    let text = if formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text,

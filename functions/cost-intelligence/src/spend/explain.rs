@@ -101,7 +101,10 @@ pub async fn handle(
     Query(query): Query<ExplainQuery>,
 ) -> Result<Json<Explanation>, Problem> {
     let now = query.window()?;
-    let to = query.against_to.clone().unwrap_or_else(|| clock::rfc3339(now.from_us));
+    let to = query
+        .against_to
+        .clone()
+        .unwrap_or_else(|| clock::rfc3339(now.from_us));
     let from = query.against_from.clone();
     let from = from.unwrap_or_else(|| clock::rfc3339(now.from_us - (now.to_us - now.from_us)));
     let old = window(Some(&from), Some(&to), ["against_from", "against_to"])?;
@@ -110,7 +113,9 @@ pub async fn handle(
         "against_to_us": old.to_us, "filter": query.filter()?, "users": by == Dimension::User});
     let groups: Vec<Group> = caller.call("cost_groups", &args).await?;
     if groups.len() > MOST_GROUPS {
-        return Err(Problem::does_not_fit("these times have more than 5,000 groups of nodes and models: filter them"));
+        return Err(Problem::does_not_fit(
+            "these times have more than 5,000 groups of nodes and models: filter them",
+        ));
     }
     let (total, data) = explained(&groups, by, old.from_us);
     Ok(Json::ok(Explanation {
@@ -128,7 +133,9 @@ pub async fn handle(
 struct Tally(i128, i128, Effects);
 
 fn explained(groups: &[Group], by: Dimension, at_us: i64) -> (Explained, Vec<Explained>) {
-    let calls = |side: fn(&Group) -> Option<&Sums>| groups.iter().filter_map(side).map(|s| s.calls).sum::<i64>();
+    let calls = |side: fn(&Group) -> Option<&Sums>| {
+        groups.iter().filter_map(side).map(|s| s.calls).sum::<i64>()
+    };
     let (old, new) = (calls(|g| g.before.as_ref()), calls(|g| g.after.as_ref()));
     let mut rows = std::collections::BTreeMap::<Option<String>, Tally>::new();
     let mut total = Tally::default();
@@ -206,5 +213,8 @@ fn weights(group: &Group, at_us: i64) -> Weights {
         return Weights::default();
     };
     let priced = catalogue().price(&reference_of(provider, model), &all, &terms);
-    priced.map_or_else(|_| Weights::default(), |priced| Weights::of_parts(&priced.parts))
+    priced.map_or_else(
+        |_| Weights::default(),
+        |priced| Weights::of_parts(&priced.parts),
+    )
 }

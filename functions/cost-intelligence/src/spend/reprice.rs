@@ -4,6 +4,7 @@ use super::sums::{Money, Sums};
 use super::window::{Filter, window};
 use crate::CostsRead;
 use crate::prices::overrides::own_prices;
+use nodeai_app::inputs::is_uuid;
 use nodeai_app::{Caller, Valid, clock};
 use nodeai_http::{Check, Checker, Problem, reply::Json};
 use nodeai_pricing::{MICROS_PER_DAY, Overrides, Terms, catalogue, day_of_date, reference_of};
@@ -45,16 +46,48 @@ pub struct RepriceInput {
 
 impl Check for RepriceInput {
     fn check(&self, c: &mut Checker) {
-        let dated = self.prices_of.as_deref().is_none_or(|date| day_of_date(date).is_some());
+        let dated = self
+            .prices_of
+            .as_deref()
+            .is_none_or(|date| day_of_date(date).is_some());
         c.require(dated, "/prices_of", "format", "must be a date, YYYY-MM-DD");
-        c.require(self.models.len() <= 50, "/models", "out_of_range", "at most 50");
+        c.require(
+            self.models.len() <= 50,
+            "/models",
+            "out_of_range",
+            "at most 50",
+        );
         for (from, to) in &self.models {
             let named = from.contains('/') && to.contains('/');
-            c.require(named, "/models", "format", "models are written provider/model");
+            c.require(
+                named,
+                "/models",
+                "format",
+                "models are written provider/model",
+            );
+        }
+        for (at, id) in [
+            ("/filter/workflow_id", &self.filter.workflow_id),
+            ("/filter/user_id", &self.filter.user_id),
+        ] {
+            c.require(
+                id.as_deref().is_none_or(is_uuid),
+                at,
+                "format",
+                "must be a UUID",
+            );
         }
         let tiers = ["standard", "batch", "flex", "priority", "fast"];
-        let known = self.tier.as_deref().is_none_or(|tier| tiers.contains(&tier));
-        c.require(known, "/tier", "unknown", "standard, batch, flex, priority or fast");
+        let known = self
+            .tier
+            .as_deref()
+            .is_none_or(|tier| tiers.contains(&tier));
+        c.require(
+            known,
+            "/tier",
+            "unknown",
+            "standard, batch, flex, priority or fast",
+        );
     }
 }
 
@@ -128,13 +161,15 @@ pub async fn handle(
     caller: Caller<CostsRead>,
     Valid(input): Valid<RepriceInput>,
 ) -> Result<Json<Reprice>, Problem> {
-    let window = window(Some(&input.from), Some(&input.to), ["from", "to"])?;
+    let window = window(Some(&input.from), Some(&input.to), ["/from", "/to"])?;
     let book = catalogue();
     let args = json!({"org_id": caller.org_id(), "from_us": window.from_us, "to_us": window.to_us,
         "filter": input.filter.checked()?, "thresholds": book.thresholds(), "by_hour": book.hourly()});
     let heaps: Vec<Heap> = caller.call("cost_heaps", &args).await?;
     if heaps.len() > MOST_HEAPS {
-        return Err(Problem::does_not_fit("the time has too many kinds of calls: shorten or filter it"));
+        return Err(Problem::does_not_fit(
+            "the time has too many kinds of calls: shorten or filter it",
+        ));
     }
     let own = match input.overrides.unwrap_or(true) {
         true => own_prices(&caller).await?,
@@ -148,7 +183,9 @@ pub async fn handle(
 
 /// The model whose prices are taken.
 fn substitute(models: &BTreeMap<String, String>, reference: &str) -> String {
-    let id = catalogue().find(reference).map_or(reference, |entry| entry.id.as_str());
+    let id = catalogue()
+        .find(reference)
+        .map_or(reference, |entry| entry.id.as_str());
     if let Some(to) = models.get(reference).or_else(|| models.get(id)) {
         return to.clone();
     }
@@ -182,10 +219,16 @@ fn repriced(heaps: &[Heap], input: &RepriceInput, own: &Overrides) -> Reprice {
         match (priced, reason) {
             (Ok(priced), None) => {
                 let sum = done.entry((reference, as_model)).or_default();
-                *sum = (sum.0 + calls, sum.1 + heap.sums.pusd(), sum.2 + i128::from(priced.pusd));
+                *sum = (
+                    sum.0 + calls,
+                    sum.1 + heap.sums.pusd(),
+                    sum.2 + i128::from(priced.pusd),
+                );
             }
             (_, reason) => {
-                let sum = left.entry((reference, reason.unwrap_or_default())).or_default();
+                let sum = left
+                    .entry((reference, reason.unwrap_or_default()))
+                    .or_default();
                 *sum = (sum.0 + calls, sum.1 + heap.sums.pusd());
             }
         }
@@ -201,20 +244,24 @@ fn shown(
     let after: i128 = done.values().map(|sum| sum.2).sum();
     let mut models: Vec<_> = done.into_iter().collect();
     models.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.2 - sum.1).abs()));
-    let models = models.into_iter().map(|((model, as_model), (calls, before, after))| Repriced {
-        model,
-        as_model,
-        calls,
-        before: before.into(),
-        after: after.into(),
-        difference: (after - before).into(),
-    });
-    let not_repriced = left.into_iter().map(|((model, reason), (calls, cost))| NotRepriced {
-        model,
-        calls,
-        cost: cost.into(),
-        reason,
-    });
+    let models = models
+        .into_iter()
+        .map(|((model, as_model), (calls, before, after))| Repriced {
+            model,
+            as_model,
+            calls,
+            before: before.into(),
+            after: after.into(),
+            difference: (after - before).into(),
+        });
+    let not_repriced = left
+        .into_iter()
+        .map(|((model, reason), (calls, cost))| NotRepriced {
+            model,
+            calls,
+            cost: cost.into(),
+            reason,
+        });
     Reprice {
         from: String::new(),
         to: String::new(),

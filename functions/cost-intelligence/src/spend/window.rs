@@ -20,7 +20,7 @@ pub struct Window {
     pub to_us: i64,
 }
 
-/// Reads a time: 30 days until now unless given. `names` are the parameters' names, for errors.
+/// Reads a time: 30 days until now unless given. `names` are the parameters' names or the pointers, for errors.
 pub fn window(from: Option<&str>, to: Option<&str>, names: [&str; 2]) -> Result<Window, Problem> {
     let now = clock::now_us();
     let next_hour = now - now.rem_euclid(HOUR_US) + HOUR_US;
@@ -39,12 +39,20 @@ fn hour(text: Option<&str>, name: &str) -> Result<Option<i64>, Problem> {
     let us = day.or_else(|| clock::parse_rfc3339(text));
     match us {
         Some(us) if us % HOUR_US == 0 => Ok(Some(us)),
-        _ => Err(wrong(name, "format", "must be a date, or a whole hour in RFC 3339")),
+        _ => Err(wrong(
+            name,
+            "format",
+            "must be a date, or a whole hour in RFC 3339",
+        )),
     }
 }
 
 fn wrong(name: &str, code: &str, detail: &str) -> Problem {
-    Problem::fields(vec![FieldError::parameter(name, code, detail)])
+    let error = match name.starts_with('/') {
+        true => FieldError::body(name, code, detail),
+        false => FieldError::parameter(name, code, detail),
+    };
+    Problem::fields(vec![error])
 }
 
 /// Which calls; all of them where nothing is said.
@@ -66,7 +74,10 @@ pub struct Filter {
 impl Filter {
     /// As the store takes it. Errors: 400 for an id that is none.
     pub fn checked(&self) -> Result<Value, Problem> {
-        for (name, id) in [("workflow_id", &self.workflow_id), ("user_id", &self.user_id)] {
+        for (name, id) in [
+            ("workflow_id", &self.workflow_id),
+            ("user_id", &self.user_id),
+        ] {
             if id.as_deref().is_some_and(|id| !is_uuid(id)) {
                 return Err(wrong(name, "format", "must be a UUID"));
             }

@@ -107,7 +107,9 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     async fn recite(&self, which: &Which, answer: ChatResponse) -> Result<ChatResponse, NodeError> {
         if self.metered().await? {
             let now_us = self.ports.clock.now_us();
-            let used = answer.usage.map(|usage| amount(&answer.model, usage, now_us));
+            let used = answer
+                .usage
+                .map(|usage| amount(&answer.model, usage, now_us));
             let paid = self.reserve(which, used.unwrap_or_default()).await?;
             self.settle(paid, used).await;
         }
