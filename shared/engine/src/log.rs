@@ -416,6 +416,9 @@ pub struct CallMeta {
     /// Cost in pico-USD; none when the price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_pusd: Option<i64>,
+    /// The prices by which it was reckoned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<String>,
     /// Time to the first token, in µs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_us: Option<i64>,

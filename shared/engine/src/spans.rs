@@ -240,6 +240,36 @@ fn fail(span: &mut Span, kind: &str, message: &str) {
     span.set("error.type", kind);
 }
 
+/// The buckets of tokens, those that are not empty, and whether their price was known.
+fn count(span: &mut Span, call: &CallMeta) {
+    let Some(usage) = call.usage else { return };
+    let some = |tokens: i64| Some(tokens).filter(|tokens| *tokens != 0);
+    span.cache_read_tokens = some(usage.cached_tokens);
+    span.cache_write_tokens = some(usage.cache_write_tokens);
+    span.cache_write_1h_tokens = some(usage.cache_write_1h_tokens);
+    span.reasoning_tokens = some(usage.reasoning_tokens);
+    span.audio_input_tokens = some(usage.audio_input_tokens);
+    span.audio_output_tokens = some(usage.audio_output_tokens);
+    span.image_input_tokens = some(usage.image_input_tokens);
+    span.service_tier = usage.tier.map(|tier| tier.as_str().to_owned());
+    span.price_version.clone_from(&call.price_version);
+    span.priced = Some(call.cost_pusd.is_some());
+    let written = usage.cache_write_tokens + usage.cache_write_1h_tokens;
+    let attributes = [
+        ("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens),
+        ("gen_ai.usage.cache_creation.input_tokens", written),
+        (
+            "gen_ai.usage.reasoning.output_tokens",
+            usage.reasoning_tokens,
+        ),
+    ];
+    for (name, tokens) in attributes {
+        if tokens != 0 {
+            span.set(name, tokens);
+        }
+    }
+}
+
 fn describe(span: &mut Span, call: &CallMeta) {
     if let Some(shortcut) = call.shortcut {
         span.set("nodeai.shortcut", json!(shortcut));
@@ -268,6 +298,7 @@ fn describe(span: &mut Span, call: &CallMeta) {
     span.prompt_tokens = call.usage.map(|usage| usage.prompt_tokens);
     span.completion_tokens = call.usage.map(|usage| usage.completion_tokens);
     span.cost_pusd = call.cost_pusd;
+    count(span, call);
     let known = [
         (
             "gen_ai.provider.name",

@@ -7,8 +7,8 @@ use crate::endpoint::{Endpoint, post};
 use crate::openai::text_at;
 use crate::stream::Step;
 use crate::{
-    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, ToolCall,
-    Usage,
+    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, Tier,
+    ToolCall, Usage,
 };
 
 /// The API demands a limit; this one is used when the request has none.
@@ -188,12 +188,32 @@ fn merge_usage(so_far: Option<Usage>, json: &Value) -> Usage {
     let so_far = so_far.unwrap_or_default();
     let number = |name: &str| json.get(name).and_then(Value::as_i64);
     let cached = number("cache_read_input_tokens");
-    let written = number("cache_creation_input_tokens").unwrap_or(0);
-    let prompt = number("input_tokens").map(|fresh| fresh + cached.unwrap_or(0) + written);
+    let written = number("cache_creation_input_tokens");
+    let for_an_hour = json.pointer("/cache_creation/ephemeral_1h_input_tokens");
+    let for_an_hour = for_an_hour.and_then(Value::as_i64).unwrap_or(0);
+    let prompt = number("input_tokens");
+    let prompt = prompt.map(|fresh| fresh + cached.unwrap_or(0) + written.unwrap_or(0));
+    let hour = written.map_or(so_far.cache_write_1h_tokens, |all| {
+        for_an_hour.clamp(0, all.max(0))
+    });
+    let tier = ["/service_tier", "/speed"].map(|at| Tier::read(&text_at(json, at)));
     Usage {
         prompt_tokens: prompt.unwrap_or(0).max(so_far.prompt_tokens),
         completion_tokens: number("output_tokens").unwrap_or(so_far.completion_tokens),
         cached_tokens: cached.unwrap_or(so_far.cached_tokens),
+        cache_write_tokens: written.map_or(so_far.cache_write_tokens, |all| all - hour),
+        cache_write_1h_tokens: hour,
+        reasoning_tokens: json
+            .pointer("/output_tokens_details/thinking_tokens")
+            .and_then(Value::as_i64)
+            .unwrap_or(so_far.reasoning_tokens),
+        // Priority tier is capacity bought beforehand: its tokens have no other price.
+        tier: tier
+            .into_iter()
+            .flatten()
+            .find(|tier| *tier != Tier::Priority)
+            .or(so_far.tier),
+        ..Usage::default()
     }
 }
 

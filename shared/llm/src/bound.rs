@@ -1,7 +1,7 @@
 //! What a request may cost at most, known before it is sent. A bound, never an estimate: nothing that a provider bills may
 //! be above it.
 
-use crate::{ChatRequest, Usage, catalogue, cost};
+use crate::{ChatRequest, Usage, catalogue};
 
 /// Most tokens that one picture counts for anywhere. The highest known is gpt-4o-mini's: 2,833 and 5,667 for each of at
 /// most eight tiles.
@@ -47,13 +47,16 @@ pub fn most_usage(chat: &ChatRequest, bytes: usize) -> Usage {
             .saturating_add(whole(pictures).saturating_mul(PICTURE))
             .saturating_add(around),
         completion_tokens: i64::from(chat.max_tokens.unwrap_or(u32::MAX)),
-        cached_tokens: 0,
+        ..Usage::default()
     }
 }
 
-/// What that costs at most, in pico-USD; none when the model's price is not known. A cached token is never dearer.
+/// What that costs at most in the usual tier, in pico-USD; none when the model's price is not known. Every token counts with
+/// the highest price that it may have: written to the cache, above a threshold, in the dearest hour, at prices to come.
 pub fn most_cost(reference: &str, most: &Usage) -> Option<i64> {
-    cost(reference, most)
+    let book = nodeai_pricing::catalogue();
+    let day = nodeai_pricing::day_of_date(&book.as_of).unwrap_or(0);
+    book.most(reference, most.prompt_tokens, most.completion_tokens, day)
 }
 
 #[cfg(test)]
@@ -146,7 +149,7 @@ mod tests {
         let most = Usage {
             prompt_tokens: 1_000,
             completion_tokens: 10,
-            cached_tokens: 0,
+            ..Usage::default()
         };
         assert_eq!(most_cost("openai/gpt-4o-mini", &most), Some(156_000_000));
         assert_eq!(most_cost("acme/unknown", &most), None);

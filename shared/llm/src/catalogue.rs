@@ -1,22 +1,11 @@
-//! The model catalogue: what each model can do and costs. Prices are whole pico-USD per
-//! token (1 USD per million tokens = 1,000,000 pico-USD per token), so that cost is exact.
+//! The model catalogue: what each model can do. What it costs is in `shared/pricing`.
 
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Usage;
-
-/// Prices in pico-USD (10⁻¹² US dollars) per token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Prices {
-    /// Per token read.
-    pub input: i64,
-    /// Per token written.
-    pub output: i64,
-    /// Per token read from the provider's cache.
-    pub cache_read: i64,
-}
+use crate::chat::Tier;
 
 /// One model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +20,6 @@ pub struct Model {
     pub max_output_tokens: i64,
     /// `tools`, `json`, `vision`, `reasoning`.
     pub capabilities: Vec<String>,
-    /// What it costs.
-    pub prices_pusd: Prices,
     /// Something a user must know, such as that it is only for tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -41,7 +28,7 @@ pub struct Model {
 /// All models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {
-    /// The day on which the prices were true, `YYYY-MM-DD`.
+    /// The day on which it was true, `YYYY-MM-DD`.
     pub as_of: String,
     /// Where they come from.
     pub source: String,
@@ -67,21 +54,22 @@ pub fn catalogue() -> &'static Catalogue {
     })
 }
 
-/// What a request cost, in pico-USD; `None` when the model's price is not known. Saturates.
+/// What a request cost by the newest prices, in pico-USD; `None` when the model's price is not known. Saturates.
 pub fn cost(reference: &str, usage: &Usage) -> Option<i64> {
-    let prices = catalogue().find(reference)?.prices_pusd;
-    let cached = usage.cached_tokens.clamp(0, usage.prompt_tokens.max(0));
-    let fresh = usage.prompt_tokens.max(0) - cached;
-    let parts = [
-        (fresh, prices.input),
-        (cached, prices.cache_read),
-        (usage.completion_tokens.max(0), prices.output),
-    ];
-    let total: i128 = parts
-        .iter()
-        .map(|&(tokens, price)| i128::from(tokens) * i128::from(price))
-        .sum();
-    Some(i64::try_from(total).unwrap_or(i64::MAX))
+    let as_of = nodeai_pricing::day_of_date(&nodeai_pricing::catalogue().as_of).unwrap_or(0);
+    cost_at(reference, usage, as_of * nodeai_pricing::MICROS_PER_DAY).map(|priced| priced.pusd)
+}
+
+/// What a request cost that was made at a time (µs since the epoch), with the version of the prices that were in force then.
+pub fn cost_at(reference: &str, usage: &Usage, at_us: i64) -> Option<nodeai_pricing::Priced> {
+    let terms = nodeai_pricing::Terms {
+        at_us,
+        tier: usage.tier.map(Tier::as_str),
+        region: None,
+    };
+    nodeai_pricing::catalogue()
+        .price(reference, &usage.tokens(), &terms)
+        .ok()
 }
 
 fn without_date(reference: &str) -> &str {
@@ -112,16 +100,12 @@ mod tests {
         for model in &all.models {
             let endpoint = crate::Endpoint::resolve(&model.id, None).expect(&model.id);
             assert_eq!(endpoint.reference(), model.id);
-            let Prices {
-                input,
-                output,
-                cache_read,
-            } = model.prices_pusd;
-            assert!(
-                input >= cache_read && output >= input && cache_read >= 0,
-                "{}",
-                model.id
-            );
+            let one = Usage {
+                prompt_tokens: 1_000_000,
+                completion_tokens: 1_000_000,
+                ..Usage::default()
+            };
+            assert!(cost(&model.id, &one).is_some(), "{} has a price", model.id);
         }
     }
 
@@ -131,6 +115,7 @@ mod tests {
             prompt_tokens: 1_000,
             completion_tokens: 100,
             cached_tokens: 400,
+            ..Usage::default()
         };
         // 600 × 0.15 + 400 × 0.075 + 100 × 0.60 USD per million.
         assert_eq!(cost("openai/gpt-4o-mini", &usage), Some(180_000_000));
@@ -148,6 +133,7 @@ mod tests {
             prompt_tokens: i64::MAX,
             completion_tokens: -5,
             cached_tokens: -1,
+            ..Usage::default()
         };
         assert_eq!(cost("openai/gpt-4o", &usage), Some(i64::MAX));
     }

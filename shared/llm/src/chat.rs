@@ -169,6 +169,99 @@ pub struct Usage {
     /// Of the prompt tokens, those that the provider had cached.
     #[serde(default)]
     pub cached_tokens: i64,
+    /// Of the prompt tokens, those that it put into its cache for five minutes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_tokens: i64,
+    /// Of the prompt tokens, those that it put there for an hour.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_1h_tokens: i64,
+    /// Of the prompt tokens, sound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_input_tokens: i64,
+    /// Of the prompt tokens, pictures, where the provider counts them apart.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub image_input_tokens: i64,
+    /// Of the tokens written, reasoning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: i64,
+    /// Of the tokens written, sound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_output_tokens: i64,
+    /// The tier that served it, where that is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
+impl Usage {
+    /// What another request used is added; the tier is the other's.
+    pub fn add(&mut self, other: &Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
+        self.cache_write_1h_tokens += other.cache_write_1h_tokens;
+        self.audio_input_tokens += other.audio_input_tokens;
+        self.image_input_tokens += other.image_input_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+        self.audio_output_tokens += other.audio_output_tokens;
+        self.tier = other.tier;
+    }
+
+    /// In buckets of which no token is in two.
+    pub fn tokens(&self) -> nodeai_pricing::Tokens {
+        nodeai_pricing::Inclusive {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            cache_read_tokens: self.cached_tokens,
+            cache_write_tokens: self.cache_write_tokens,
+            cache_write_1h_tokens: self.cache_write_1h_tokens,
+            audio_input_tokens: self.audio_input_tokens,
+            image_input_tokens: self.image_input_tokens,
+            reasoning_tokens: self.reasoning_tokens,
+            audio_output_tokens: self.audio_output_tokens,
+        }
+        .into()
+    }
+}
+
+/// How a provider served a request, where that has a price of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Within hours.
+    Batch,
+    /// When there is room.
+    Flex,
+    /// Before others.
+    Priority,
+    /// On faster machines.
+    Fast,
+}
+
+impl Tier {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+            Self::Fast => "fast",
+        }
+    }
+
+    /// Reads what a provider says; none for the usual tier and for names that have no price.
+    pub(crate) fn read(name: &str) -> Option<Self> {
+        let all = [Self::Batch, Self::Flex, Self::Priority, Self::Fast];
+        all.into_iter().find(|tier| tier.as_str() == name)
+    }
 }
 
 /// Why the model stopped.

@@ -36,7 +36,7 @@ pub fn answer(chat: &ChatRequest) -> ChatResponse {
         usage: Some(Usage {
             prompt_tokens: prompt_tokens(chat),
             completion_tokens: count(cut),
-            cached_tokens: 0,
+            ..Usage::default()
         }),
     }
 }

@@ -7,8 +7,8 @@ use crate::endpoint::{Endpoint, post};
 use crate::openai::text_at;
 use crate::stream::Step;
 use crate::{
-    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, ToolCall,
-    Usage,
+    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, Tier,
+    ToolCall, Usage,
 };
 
 pub(crate) fn request(
@@ -217,12 +217,34 @@ fn finish_reason(name: &str, asks_for_tools: bool) -> FinishReason {
     }
 }
 
-/// Thoughts are billed as output.
+/// Thoughts are billed as output, and what tools put into the prompt as input.
 fn usage(json: &Value) -> Usage {
     let number = |name: &str| json.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let of_kind = |list: &str, kind: &str| {
+        let all = json
+            .get(list)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        let fitting = all.filter(|part| text_at(part, "/modality") == kind);
+        let counts = fitting.filter_map(|part| part.get("tokenCount").and_then(Value::as_i64));
+        counts.sum::<i64>()
+    };
+    let thoughts = number("thoughtsTokenCount");
+    // Cached sound is billed as cached.
+    let fresh = |kind: &str| {
+        (of_kind("promptTokensDetails", kind) - of_kind("cacheTokensDetails", kind)).max(0)
+    };
+    let tier = text_at(json, "/serviceTier").to_ascii_lowercase();
     Usage {
-        prompt_tokens: number("promptTokenCount"),
-        completion_tokens: number("candidatesTokenCount") + number("thoughtsTokenCount"),
+        prompt_tokens: number("promptTokenCount") + number("toolUsePromptTokenCount"),
+        completion_tokens: number("candidatesTokenCount") + thoughts,
         cached_tokens: number("cachedContentTokenCount"),
+        audio_input_tokens: fresh("AUDIO"),
+        image_input_tokens: fresh("IMAGE"),
+        reasoning_tokens: thoughts,
+        audio_output_tokens: of_kind("candidatesTokensDetails", "AUDIO"),
+        tier: Tier::read(&tier),
+        ..Usage::default()
     }
 }

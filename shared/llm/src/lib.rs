@@ -13,10 +13,10 @@ mod openai;
 mod sse;
 mod stream;
 
-pub use catalogue::{Catalogue, Model, Prices, catalogue, cost};
+pub use catalogue::{Catalogue, Model, catalogue, cost, cost_at};
 pub use chat::{
-    ChatRequest, ChatResponse, Delta, FinishReason, Image, Message, ResponseFormat, Role, Tool,
-    ToolCall, Usage,
+    ChatRequest, ChatResponse, Delta, FinishReason, Image, Message, ResponseFormat, Role, Tier,
+    Tool, ToolCall, Usage,
 };
 pub use endpoint::{Endpoint, Provider, ReferenceError};
 pub use error::{Error, ErrorKind};

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::endpoint::{Endpoint, post};
 use crate::stream::Step;
 use crate::{
-    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, ToolCall,
-    Usage,
+    ChatRequest, ChatResponse, Delta, Error, FinishReason, Message, ResponseFormat, Role, Tier,
+    ToolCall, Usage,
 };
 
 pub(crate) fn request(
@@ -142,7 +142,7 @@ pub(crate) fn parse(json: &Value) -> Result<ChatResponse, Error> {
         finish_reason: finish_reason(&text_at(choice, "/finish_reason")),
         model: text_at(json, "/model"),
         id: json.get("id").and_then(Value::as_str).map(str::to_owned),
-        usage: json.get("usage").and_then(usage),
+        usage: usage_of(json),
     })
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn read_event(json: &Value) -> Result<Step, Error> {
     if let Some(choice) = json.pointer("/choices/0") {
         read_choice(choice, &mut deltas);
     }
-    deltas.extend(json.get("usage").and_then(usage).map(Delta::Usage));
+    deltas.extend(usage_of(json).map(Delta::Usage));
     Ok(Step::Deltas(deltas))
 }
 
@@ -196,17 +196,31 @@ fn finish_reason(name: &str) -> FinishReason {
     }
 }
 
-fn usage(json: &Value) -> Option<Usage> {
-    let cached = json
-        .pointer("/prompt_tokens_details/cached_tokens")
-        .and_then(Value::as_i64);
+/// The usage of an answer or an event. DeepSeek says `prompt_cache_hit_tokens`; xAI alone counts reasoning apart from
+/// `completion_tokens`, which `total_tokens` gives away.
+fn usage_of(answer: &Value) -> Option<Usage> {
+    let json = answer.get("usage")?;
+    let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_i64);
+    let count = |pointer: &str| number(pointer).unwrap_or(0);
+    let prompt_tokens = number("/prompt_tokens")?;
+    let reasoning_tokens = count("/completion_tokens_details/reasoning_tokens");
+    let mut completion_tokens = count("/completion_tokens");
+    let apart = prompt_tokens + completion_tokens + reasoning_tokens;
+    if reasoning_tokens > 0 && number("/total_tokens") == Some(apart) {
+        completion_tokens += reasoning_tokens;
+    }
+    let cached = number("/prompt_tokens_details/cached_tokens");
     Some(Usage {
-        prompt_tokens: json.get("prompt_tokens")?.as_i64()?,
-        completion_tokens: json
-            .get("completion_tokens")
-            .and_then(Value::as_i64)
-            .unwrap_or(0),
-        cached_tokens: cached.unwrap_or(0),
+        prompt_tokens,
+        completion_tokens,
+        cached_tokens: cached.unwrap_or_else(|| count("/prompt_cache_hit_tokens")),
+        cache_write_tokens: count("/prompt_tokens_details/cache_write_tokens"),
+        audio_input_tokens: count("/prompt_tokens_details/audio_tokens"),
+        image_input_tokens: count("/prompt_tokens_details/image_tokens"),
+        reasoning_tokens,
+        audio_output_tokens: count("/completion_tokens_details/audio_tokens"),
+        tier: Tier::read(&text_at(answer, "/service_tier")),
+        ..Usage::default()
     })
 }
 

@@ -165,7 +165,8 @@ fn openai_cached_tokens_are_part_of_the_prompt() {
         Some(Usage {
             prompt_tokens: 19,
             completion_tokens: 10,
-            cached_tokens: 8
+            cached_tokens: 8,
+            ..Usage::default()
         })
     );
     assert_eq!(answer.model, "gpt-4o-2024-08-06");
@@ -187,7 +188,9 @@ fn anthropic_cached_tokens_are_added_to_the_prompt() {
         Some(Usage {
             prompt_tokens: 1298,
             completion_tokens: 503,
-            cached_tokens: 1000
+            cached_tokens: 1000,
+            cache_write_tokens: 248,
+            ..Usage::default()
         })
     );
     assert_eq!(answer.finish_reason, FinishReason::Stop);
@@ -251,7 +254,7 @@ fn a_tool_call_after_text_is_the_first_tool_call() {
         Some(Usage {
             prompt_tokens: 472,
             completion_tokens: 89,
-            cached_tokens: 0
+            ..Usage::default()
         })
     );
     assert_eq!(answer.finish_reason, FinishReason::ToolCalls);

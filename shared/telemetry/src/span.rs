@@ -112,6 +112,42 @@ pub struct Span {
     /// Cost in pico-USD (10⁻¹² US dollars).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_pusd: Option<i64>,
+    /// Of the prompt, tokens that the provider's cache had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_tokens: Option<i64>,
+    /// Of the prompt, tokens put into its cache for five minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<i64>,
+    /// Of the prompt, tokens put there for an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<i64>,
+    /// Of what the model wrote, reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<i64>,
+    /// Of the prompt, sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input_tokens: Option<i64>,
+    /// Of what the model wrote, sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_output_tokens: Option<i64>,
+    /// Of the prompt, pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_input_tokens: Option<i64>,
+    /// How the provider served it: `batch`, `flex`, `priority`, `fast`; none for the usual way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// The prices by which the cost was reckoned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<String>,
+    /// The session or conversation it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Whether the price was known; none where nothing is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priced: Option<bool>,
     /// Everything else.
     #[serde(default)]
     pub attributes: Attributes,
@@ -145,6 +181,18 @@ impl Span {
             prompt_tokens: None,
             completion_tokens: None,
             cost_pusd: None,
+            cache_read_tokens: None,
+            cache_write_tokens: None,
+            cache_write_1h_tokens: None,
+            reasoning_tokens: None,
+            audio_input_tokens: None,
+            audio_output_tokens: None,
+            image_input_tokens: None,
+            service_tier: None,
+            price_version: None,
+            session_id: None,
+            tags: None,
+            priced: None,
             attributes: Attributes::new(),
             events: Vec::new(),
             links: Vec::new(),

@@ -35,6 +35,8 @@ pub(super) fn spec() -> Spec {
                     "prompt_tokens": {"type": "integer"},
                     "completion_tokens": {"type": "integer"},
                     "cached_tokens": {"type": "integer"},
+                    "cache_write_tokens": {"type": "integer"},
+                    "reasoning_tokens": {"type": "integer"},
                     "cost_usd_micros": {"type": ["integer", "null"], "description": "Null when the price is not known"},
                 }},
             },

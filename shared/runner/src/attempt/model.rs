@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::header;
 use nodeai_engine::{CallMeta, LlmCall, Model, Next, NodeError};
-use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, Usage, bound, cost, echo};
+use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, Usage, bound, cost_at, echo};
 use url::Url;
 
 use super::{Ended, Shared, Which, add_key, read, read_start, too_large, transport, unreadable};
@@ -64,7 +64,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     pub(super) async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
         let begun_us = self.ports.clock.now_us();
         let first_token_us = Cell::new(None);
-        let mut talk = call.talk();
+        let mut talk = call.talk(begun_us);
         let (meta, result) = loop {
             let model = call.model(&talk);
             let answer = match model.endpoint.builtin_answer(&talk.chat) {
@@ -106,7 +106,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     /// The test model streams word by word. Its tokens cost nothing, but they count.
     async fn recite(&self, which: &Which, answer: ChatResponse) -> Result<ChatResponse, NodeError> {
         if self.metered().await? {
-            let used = answer.usage.map(|usage| amount(&answer.model, usage));
+            let now_us = self.ports.clock.now_us();
+            let used = answer
+                .usage
+                .map(|usage| amount(&answer.model, usage, now_us));
             let paid = self.reserve(which, used.unwrap_or_default()).await?;
             self.settle(paid, used).await;
         }
@@ -144,14 +147,19 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             return answer.await.map_err(|failed| failed.error);
         }
         let most = bound::most_usage(chat, request.body().len());
-        let paid = self.reserve(which, amount(&reference, most)).await?;
+        let at_most = Amount {
+            pusd: bound::most_cost(&reference, &most),
+            ..amount(&reference, most, 0)
+        };
+        let paid = self.reserve(which, at_most).await?;
+        let now_us = self.ports.clock.now_us();
         paid.hold.begin();
         let answer = self
             .exchange(which, endpoint, request, first_token_us)
             .await;
         // Without the provider's own count, all that was reserved counts.
         let used = match &answer {
-            Ok(answer) => answer.usage.map(|usage| amount(&reference, usage)),
+            Ok(answer) => answer.usage.map(|usage| amount(&reference, usage, now_us)),
             Err(failed) => (!failed.paid).then(|| Amount {
                 tokens: 0,
                 pusd: Some(0),
@@ -340,10 +348,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     }
 }
 
-/// What so many tokens of a model cost.
-fn amount(reference: &str, usage: Usage) -> Amount {
+/// What so many tokens of a model cost at a time.
+fn amount(reference: &str, usage: Usage, at_us: i64) -> Amount {
     Amount {
         tokens: usage.prompt_tokens.saturating_add(usage.completion_tokens),
-        pusd: cost(reference, &usage),
+        pusd: cost_at(reference, &usage, at_us).map(|priced| priced.pusd),
     }
 }

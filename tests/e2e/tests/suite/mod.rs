@@ -9,6 +9,7 @@ mod api_keys;
 mod bad_input;
 mod budgets;
 mod code;
+mod costs;
 mod credentials;
 mod data_nodes;
 mod deployed_runs;

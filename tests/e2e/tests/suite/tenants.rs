@@ -44,6 +44,9 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/traces/{trace_id}/scores/{id}") => json!({"comment": "mine now"}),
         ("POST", "/api/v1/traces/{trace_id}/scores") => json!({"name": "x", "comment": "mine now"}),
         ("PATCH", "/api/v1/deployments/{id}") => json!({"variables": {}}),
+        ("PUT", "/api/v1/cost-intelligence/overrides/{id}") => {
+            json!({"entry": {"basis_points": 1}})
+        }
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
         ("PATCH", _) => json!({"name": "mine now"}),
@@ -85,6 +88,11 @@ fn belongings(owner: &Tenant) -> Value {
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
         "/api/v1/cost-intelligence/budgets/": made("/api/v1/cost-intelligence/budgets",
             json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000})),
+        "/api/v1/cost-intelligence/overrides/": made("/api/v1/cost-intelligence/overrides",
+            json!({"model": "openai/gpt-4o", "entry": {"basis_points": 9_000}})),
+        "/api/v1/cost-intelligence/reconciliations/": made("/api/v1/cost-intelligence/reconciliations",
+            json!({"provider": "openai", "source": "s", "from": "2026-11-01", "to": "2026-11-02",
+                "content": "model,input_tokens\ngpt-4o,1"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
         "/api/v1/profiles/me/jobs/": job.json["id"],
@@ -155,6 +163,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/feature-flags",
         "/api/v1/rate-limits",
         "/api/v1/cost-intelligence/budgets",
+        "/api/v1/cost-intelligence/overrides",
+        "/api/v1/cost-intelligence/reconciliations",
         "/api/v1/profiles/invitations",
         "/api/v1/usage",
         "/api/v1/audit-logs",

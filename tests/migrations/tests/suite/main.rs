@@ -4,6 +4,7 @@ mod account;
 mod admission;
 mod budgets;
 mod catalog;
+mod cost;
 mod engine;
 mod foreign_owner;
 mod plans;

@@ -1,7 +1,9 @@
 //! What follows a model's answer or failure: the next question (a repair, the results of tools, another model) or the end. The
 //! runner asks; what to ask is decided here.
 
-use nodeai_llm::{ChatRequest, ChatResponse, Message, ResponseFormat, Role, ToolCall, Usage, cost};
+use nodeai_llm::{
+    ChatRequest, ChatResponse, Message, ResponseFormat, Role, ToolCall, Usage, cost_at,
+};
 use serde_json::{Value, json};
 
 use super::{LlmCall, Model, Shape, to_micros};
@@ -24,6 +26,9 @@ pub struct Talk {
     usage: Option<Usage>,
     cost_pusd: Option<i64>,
     unpriced: bool,
+    /// When it began, µs since the epoch: the prices of that time count.
+    at_us: i64,
+    price_version: Option<String>,
     calls: Vec<Value>,
 }
 
@@ -39,8 +44,8 @@ pub enum Next {
 }
 
 impl LlmCall {
-    /// Begins.
-    pub fn talk(&self) -> Talk {
+    /// Begins, at a time in µs since the epoch.
+    pub fn talk(&self, at_us: i64) -> Talk {
         Talk {
             chat: self.chat.clone(),
             at: 0,
@@ -49,6 +54,8 @@ impl LlmCall {
             usage: None,
             cost_pusd: Some(0),
             unpriced: false,
+            at_us,
+            price_version: None,
             calls: Vec::new(),
         }
     }
@@ -182,6 +189,7 @@ impl LlmCall {
             finish_reason: answer.map(|answer| answer.finish_reason.as_str().to_owned()),
             usage: talk.usage,
             cost_pusd: talk.usage.and(talk.total_pusd()),
+            price_version: talk.price_version.clone(),
             ..CallMeta::default()
         }
     }
@@ -199,6 +207,8 @@ impl LlmCall {
                 "prompt_tokens": usage.prompt_tokens,
                 "completion_tokens": usage.completion_tokens,
                 "cached_tokens": usage.cached_tokens,
+                "cache_write_tokens": usage.cache_write_tokens + usage.cache_write_1h_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
                 "cost_usd_micros": talk.usage.and(talk.total_pusd()).map(to_micros),
             },
         });
@@ -235,11 +245,12 @@ impl Talk {
             return;
         };
         let sum = self.usage.get_or_insert_default();
-        sum.prompt_tokens += new.prompt_tokens;
-        sum.completion_tokens += new.completion_tokens;
-        sum.cached_tokens += new.cached_tokens;
-        match cost(reference, &new) {
-            Some(more) => self.cost_pusd = self.cost_pusd.map(|sum| sum.saturating_add(more)),
+        sum.add(&new);
+        match cost_at(reference, &new, self.at_us) {
+            Some(more) => {
+                self.cost_pusd = self.cost_pusd.map(|sum| sum.saturating_add(more.pusd));
+                self.price_version = Some(more.version);
+            }
             None => self.unpriced = true,
         }
     }

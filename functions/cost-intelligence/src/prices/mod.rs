@@ -1,0 +1,4 @@
+//! Prices: the catalogue, and an organisation's own.
+
+pub mod catalogue;
+pub mod overrides;
