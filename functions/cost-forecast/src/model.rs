@@ -17,7 +17,8 @@ pub struct Estimate {
     pub p80: Option<[i64; 2]>,
     /// The one that holds in 95 of 100 cases; null with fewer than 19 residuals.
     pub p95: Option<[i64; 2]>,
-    /// Errors of past forecasts over the same time that the intervals are made of (split conformal).
+    /// Errors of past forecasts over the same time that the intervals are made of (split conformal); of sums, those over
+    /// times that do not overlap.
     pub residuals: usize,
     /// Why an interval is missing.
     #[serde(skip_serializing_if = "Option::is_none")]

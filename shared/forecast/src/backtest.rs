@@ -5,7 +5,7 @@ use crate::method::{Method, forecasts};
 use crate::stats::mean;
 
 /// Most forecasts of each horizon that are kept.
-pub const MOST: usize = 119;
+pub const MOST: usize = 239;
 /// Days between two fits of Holt-Winters' parameters. In between its states alone are found anew.
 const REFIT: usize = 28;
 

@@ -34,14 +34,24 @@ pub fn rank(n: usize, level: Level) -> Option<usize> {
     (rank <= n).then_some(rank)
 }
 
-/// Half of the interval's width, from the newest errors: as many of them as make the rank whole, so that the chance is met
-/// and not exceeded. `None` where there are too few.
-pub fn radius(errors: &[f64], level: Level) -> Option<f64> {
+/// How many of `errors` sums over `span` days do not overlap: neighbours share days and know little more than one of them.
+pub fn independent(errors: usize, span: usize) -> usize {
+    match errors {
+        0 => 0,
+        n => (n + span - 1) / span.max(1),
+    }
+}
+
+/// Half of the interval's width for a sum over `span` days (1: a day), from the newest errors of such sums, a day apart: as
+/// many as make the rank whole, so that the chance is met and not exceeded. The rank is that of the sums which do not overlap,
+/// its quantile is taken over all of them. `None` where there are too few.
+pub fn radius(errors: &[f64], span: usize, level: Level) -> Option<f64> {
     let step = level.ratio().1;
-    let n = ((errors.len() + 1) / step * step).checked_sub(1)?;
+    let whole = ((independent(errors.len(), span) + 1) / step * step).checked_sub(1)?;
+    let rank = rank(whole, level)?;
+    let n = (whole * span).min(errors.len());
     let newest: Vec<f64> = errors[errors.len() - n..].iter().map(|e| e.abs()).collect();
-    let rank = rank(n, level)?;
-    Some(sorted(&newest)[rank - 1])
+    Some(sorted(&newest)[(rank * n).div_ceil(whole) - 1])
 }
 
 #[cfg(test)]
@@ -70,9 +80,22 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(radius(&errors, Level::P95), Some(19.0));
-        assert_eq!(radius(&errors, Level::P80), Some(16.0));
-        assert_eq!(radius(&errors[..18], Level::P95), None);
-        assert_eq!(radius(&[], Level::P80), None);
+        assert_eq!(radius(&errors, 1, Level::P95), Some(19.0));
+        assert_eq!(radius(&errors, 1, Level::P80), Some(16.0));
+        assert_eq!(radius(&errors[..18], 1, Level::P95), None);
+        assert_eq!(radius(&[], 1, Level::P80), None);
+    }
+
+    #[test]
+    fn sums_that_overlap_count_once() {
+        let errors: Vec<f64> = (1..=95).map(f64::from).collect();
+        assert_eq!(
+            (independent(95, 5), independent(91, 5), independent(90, 5)),
+            (19, 19, 18)
+        );
+        assert_eq!(radius(&errors, 5, Level::P95), Some(95.0));
+        assert_eq!(radius(&errors, 5, Level::P80), Some(80.0));
+        assert_eq!(radius(&errors[..90], 5, Level::P95), None);
+        assert_eq!(radius(&errors[..15], 5, Level::P80), None);
     }
 }

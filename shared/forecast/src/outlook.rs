@@ -1,7 +1,7 @@
 //! The forecast of a series as a user sees it: days and their sum, each with intervals, the method and how it did.
 
 use crate::backtest::{Backtest, Score};
-use crate::conformal::{Level, radius};
+use crate::conformal::{Level, independent, radius};
 use crate::holt_winters::HoltWinters;
 use crate::method::{Method, forecasts};
 
@@ -19,22 +19,22 @@ pub struct Interval {
     pub p80: Option<(f64, f64)>,
     /// Lower and upper end at 95 %; `None` with fewer than 19.
     pub p95: Option<(f64, f64)>,
-    /// Errors of the past that it rests on.
+    /// Errors of the past that it rests on; of sums, those that do not overlap.
     pub errors: usize,
 }
 
 impl Interval {
-    /// Nothing is known but the value.
-    fn new(value: f64, errors: &[f64]) -> Self {
+    /// Of a sum over `span` days.
+    fn new(value: f64, errors: &[f64], span: usize) -> Self {
         let ends = |level| {
-            let radius = radius(errors, level)?;
+            let radius = radius(errors, span, level)?;
             Some(((value - radius).max(0.0), value + radius))
         };
         Self {
             value,
             p80: ends(Level::P80),
             p95: ends(Level::P95),
-            errors: errors.len(),
+            errors: independent(errors.len(), span),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Outlook {
         let days = said.1.iter().enumerate().map(|(step, value)| {
             let paths = backtest.paths(&history, best, step + 1);
             let errors: Vec<f64> = paths.iter().map(|path| path[step]).collect();
-            Interval::new(*value, &errors)
+            Interval::new(*value, &errors, 1)
         });
         Some(Self {
             method: best,
@@ -102,7 +102,7 @@ impl Outlook {
             .iter()
             .map(|path| path.iter().sum())
             .collect();
-        Interval::new(value, &errors)
+        Interval::new(value, &errors, days.max(1))
     }
 
     /// The method's errors of the past over `days` days, day by day.
@@ -121,7 +121,7 @@ impl Outlook {
         let errors: Vec<f64> = paths.iter().map(|path| path[0]).collect();
         let held = |level: Level| {
             let tried: Vec<bool> = (level.needs()..errors.len())
-                .filter_map(|i| Some(errors[i].abs() <= radius(&errors[..i], level)?))
+                .filter_map(|i| Some(errors[i].abs() <= radius(&errors[..i], 1, level)?))
                 .collect();
             let share = tried.iter().filter(|held| **held).count() as f64 / tried.len() as f64;
             (!tried.is_empty()).then_some(share)
