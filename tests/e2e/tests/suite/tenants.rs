@@ -70,6 +70,10 @@ fn belongings(owner: &Tenant) -> Value {
         &json!({"slug": "p", "preset": "github", "client_id": "c", "redirect_uris": ["https://a.example/"]}),
     );
     let connection = connection(owner, &provider.json["id"]);
+    let budget = made(
+        "/api/v1/cost-intelligence/budgets",
+        json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000}),
+    );
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
@@ -81,8 +85,8 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/feature-flags/": made("/api/v1/feature-flags", json!({"key": "f"})),
         "/api/v1/rate-limits/": made("/api/v1/rate-limits",
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
-        "/api/v1/cost-intelligence/budgets/": made("/api/v1/cost-intelligence/budgets",
-            json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000})),
+        "/api/v1/cost-intelligence/budgets/": budget,
+        "/api/v1/cost-forecast/budgets/": budget,
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
         "/api/v1/profiles/me/jobs/": job.json["id"],
