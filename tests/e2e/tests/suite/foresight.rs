@@ -137,3 +137,22 @@ fn questions_that_make_no_sense_are_refused() {
     assert_problem(&reply, 400, "invalid-input");
     assert_eq!(reply.json["errors"][0]["pointer"], "/swaps/0/to");
 }
+
+#[test]
+fn a_dashboard_is_kept_as_it_was_saved() {
+    let me = app().tenant();
+    let path = "/api/v1/metrics/dashboards";
+    let layout = json!([{"measure": "cost_usd_micros", "by": ["model"], "x": 0}]);
+    let made = me.post(path, &json!({"name": "costs", "layout": layout}));
+    assert_status(&made, 201);
+    let own = format!("{path}/{}", made.json["id"].as_str().unwrap());
+    assert_eq!(me.get(&own).json["layout"], layout);
+    let changed = me.patch_with(&own, &[("if-match", "\"v1\"")], &json!({"name": "money"}));
+    assert_status(&changed, 200);
+    assert_eq!(changed.json["layout"], layout);
+    let stale = me.patch_with(&own, &[("if-match", "\"v1\"")], &json!({"name": "more"}));
+    assert_problem(&stale, 412, "stale-version");
+    let bad = me.post(path, &json!({"name": "", "layout": [1]}));
+    assert_problem(&bad, 400, "invalid-input");
+    assert_eq!(bad.json["errors"][1]["pointer"], "/layout/0");
+}
