@@ -6,6 +6,7 @@ mod budgets;
 mod catalog;
 mod engine;
 mod foreign_owner;
+mod metrics;
 mod plans;
 mod queue;
 mod runs;
