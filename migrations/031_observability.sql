@@ -218,3 +218,130 @@ END
 $$;
 SELECT nodeai.expose('public.error_groups(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.allow_call('error_groups');
+
+-- Alerts -------------------------------------------------------------------------------------------------------------
+
+GRANT UPDATE (last_seen_at) ON public.alerts TO authenticated;
+GRANT UPDATE (evaluated_at) ON public.alert_rules TO authenticated;
+
+-- Share of runs that failed in the time before `until`; null without runs. From the spans: minutes are too short for hours.
+CREATE FUNCTION nodeai.failed_share(org uuid, workflow uuid, until timestamptz, span interval) RETURNS double precision
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
+  SELECT (count(*) FILTER (WHERE s.status = 'error'))::double precision / nullif(count(*), 0)
+  FROM public.spans s
+  WHERE s.org_id = org AND s.measure = 'run' AND (workflow IS NULL OR s.workflow_id = workflow)
+    AND s.day >= ((until - span) AT TIME ZONE 'UTC')::date AND s.day <= (until AT TIME ZONE 'UTC')::date
+    AND s.started_at >= until - span AND s.started_at < until
+$$;
+SELECT nodeai.expose('nodeai.failed_share(uuid, uuid, timestamptz, interval)', '{authenticated,service_role}');
+
+-- Whether a rule fires at `at`: {"firing","value"?, more}. Windows are whole hours with the one that runs.
+-- threshold: {"measure": "runs|run_errors|run_error_rate|calls|errors|error_rate|cost_usd_micros|latency_p95_ms","op": ">|<","value",
+--   "window_hours","min_count"?,"workflow_id"?,"model"?}; absence: {"of": "runs|calls","window_hours","workflow_id"?};
+-- burn_rate: {"objective","workflow_id"?}, with the windows of Google's SRE workbook, chapter 5;
+-- anomaly: {"measure","threshold","workflow_id"?}: yesterday against the 28 days before it, by median and MAD.
+CREATE FUNCTION nodeai.rule_fires(org uuid, kind text, c jsonb, at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  hour_us constant bigint := 3600000000;
+  until bigint := nodeai.to_us(date_trunc('hour', at, 'UTC')) + hour_us;
+  today bigint := nodeai.to_us(date_trunc('day', at, 'UTC'));
+  workflow uuid := (c ->> 'workflow_id')::uuid;
+  measure text := coalesce(c ->> 'measure', c ->> 'of');
+  ask jsonb := jsonb_build_object('org_id', org, 'to_us', until, 'step', 'total', 'limit', 1, 'of',
+    CASE WHEN measure LIKE 'run%' THEN 'runs' ELSE 'calls' END,
+    'filter', jsonb_build_object('workflow', c -> 'workflow_id', 'model', c -> 'model'),
+    'from_us', until - coalesce((c ->> 'window_hours')::bigint, 1) * hour_us);
+  r jsonb;
+  n numeric;
+  value double precision;
+  pair record;
+  days double precision[];
+  middle double precision;
+  spread double precision;
+BEGIN
+  IF kind = 'burn_rate' THEN
+    FOR pair IN SELECT x.* FROM (VALUES (interval '1 hour', interval '5 minutes', 14.4), (interval '6 hours', interval '30 minutes', 6),
+        (interval '3 days', interval '6 hours', 1)) AS x(long, short, factor) LOOP
+      value := nodeai.failed_share(org, workflow, at, pair.long) / (1 - (c ->> 'objective')::double precision);
+      IF value > pair.factor
+         AND nodeai.failed_share(org, workflow, at, pair.short) / (1 - (c ->> 'objective')::double precision) > pair.factor THEN
+        RETURN jsonb_build_object('firing', true, 'value', value, 'window', pair.long::text, 'short_window', pair.short::text,
+          'factor', pair.factor);
+      END IF;
+    END LOOP;
+    RETURN '{"firing": false}';
+  END IF;
+  IF kind = 'anomaly' THEN
+    ask := ask || jsonb_build_object('from_us', today - 29 * 24 * hour_us, 'to_us', today, 'step', 'day', 'limit', 100);
+    SELECT array_agg(coalesce(CASE WHEN measure = 'cost_usd_micros' THEN (x ->> 'cost_pusd')::numeric / 1000000
+        WHEN measure IN ('errors', 'run_errors') THEN (x ->> 'errors')::numeric ELSE (x ->> 'calls')::numeric END, 0)
+        ORDER BY d.i) INTO days
+      FROM generate_series(0, 28) AS d(i)
+      LEFT JOIN jsonb_array_elements(public.metrics_query(ask)) x ON (x ->> 'at_us')::bigint = today - (29 - d.i) * 24 * hour_us;
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY y) INTO middle FROM unnest(days[1:28]) y;
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(y - middle)) INTO spread FROM unnest(days[1:28]) y;
+    spread := greatest(spread / 0.6745, 0.05 * middle);
+    value := (days[29] - middle) / nullif(spread, 0);
+    RETURN jsonb_build_object('firing', coalesce(abs(value) >= (c ->> 'threshold')::double precision, false), 'value', value,
+      'day_value', days[29], 'usual', middle);
+  END IF;
+  r := coalesce(public.metrics_query(ask) -> 0, '{}');
+  n := coalesce((r ->> 'calls')::numeric, 0);
+  IF kind = 'absence' THEN
+    RETURN jsonb_build_object('firing', n = 0, 'value', n);
+  END IF;
+  value := CASE measure
+    WHEN 'runs' THEN n WHEN 'calls' THEN n
+    WHEN 'run_errors' THEN coalesce((r ->> 'errors')::numeric, 0) WHEN 'errors' THEN coalesce((r ->> 'errors')::numeric, 0)
+    WHEN 'run_error_rate' THEN (r ->> 'errors')::numeric / nullif(n, 0)
+    WHEN 'error_rate' THEN (r ->> 'errors')::numeric / nullif(n, 0)
+    WHEN 'cost_usd_micros' THEN coalesce((r ->> 'cost_pusd')::numeric / 1000000, 0)
+    WHEN 'latency_p95_ms' THEN (r ->> 'p95_us')::double precision / 1000 END;
+  RETURN jsonb_build_object('value', value, 'count', n, 'firing', coalesce(n >= coalesce((c ->> 'min_count')::bigint, 0)
+    AND CASE c ->> 'op' WHEN '>' THEN value > (c ->> 'value')::double precision
+        ELSE value < (c ->> 'value')::double precision END, false));
+END
+$$;
+SELECT nodeai.expose('nodeai.rule_fires(uuid, text, jsonb, timestamptz)', '{authenticated,service_role}');
+
+-- Asks every rule of the organisation. One that fires has one open alert, seen again each time; one that does not closes it.
+-- A silenced rule opens nothing. Answers {"evaluated","opened": [alert],"still_open","resolved"}.
+CREATE FUNCTION nodeai.do_alerts_evaluate(org uuid, p jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  at timestamptz := clock_timestamp();
+  rule public.alert_rules;
+  found jsonb;
+  open_id uuid;
+  opened jsonb := '[]';
+  evaluated integer := 0;
+  still integer := 0;
+  closed integer := 0;
+BEGIN
+  FOR rule IN SELECT * FROM public.alert_rules r
+      WHERE r.org_id = org AND r.enabled AND r.kind <> 'budget' ORDER BY r.id LIMIT 500 LOOP
+    evaluated := evaluated + 1;
+    found := nodeai.rule_fires(org, rule.kind, rule.condition, at);
+    SELECT a.id INTO open_id FROM public.alerts a
+      WHERE a.rule_id = rule.id AND a.fingerprint = rule.kind AND a.state <> 'resolved';
+    IF (found ->> 'firing')::boolean AND open_id IS NOT NULL THEN
+      UPDATE public.alerts a SET last_seen_at = at, details = found WHERE a.id = open_id;
+      still := still + 1;
+    ELSIF (found ->> 'firing')::boolean AND coalesce(rule.silenced_until, '-infinity') <= at THEN
+      open_id := nodeai.uuid_v7();
+      PERFORM nodeai.insert_row('alerts', open_id, org,
+        jsonb_build_object('rule_id', rule.id, 'fingerprint', rule.kind, 'details', found));
+      opened := opened || jsonb_build_array(jsonb_build_object('id', open_id, 'rule_id', rule.id, 'name', rule.name,
+        'kind', rule.kind, 'details', found));
+    ELSIF NOT (found ->> 'firing')::boolean AND open_id IS NOT NULL THEN
+      UPDATE public.alerts a SET state = 'resolved', resolved_at = at WHERE a.id = open_id;
+      closed := closed + 1;
+    END IF;
+    UPDATE public.alert_rules r SET evaluated_at = at WHERE r.id = rule.id;
+  END LOOP;
+  RETURN jsonb_build_object('body', jsonb_build_object('evaluated', evaluated, 'opened', opened, 'still_open', still,
+    'resolved', closed));
+END
+$$;
+SELECT nodeai.expose('nodeai.do_alerts_evaluate(uuid, jsonb)', '{authenticated,service_role}');

@@ -156,3 +156,29 @@ fn a_dashboard_is_kept_as_it_was_saved() {
     assert_problem(&bad, 400, "invalid-input");
     assert_eq!(bad.json["errors"][1]["pointer"], "/layout/0");
 }
+
+#[test]
+fn a_rule_that_fires_has_one_alert_until_it_fires_no_more() {
+    let me = app().tenant();
+    let rules = "/api/v1/observability/rules";
+    let condition =
+        json!({"kind": "threshold", "measure": "runs", "op": "<", "value": 1, "window_hours": 1});
+    let made = me.post(rules, &json!({"name": "quiet", "condition": condition}));
+    assert_status(&made, 201);
+    assert_eq!(made.json["kind"], "threshold");
+    let ask = || me.post("/api/v1/observability/evaluate", &json!({})).json;
+    assert_eq!(ask()["opened"].as_array().map(Vec::len), Some(1));
+    let again = ask();
+    assert_eq!(
+        (&again["opened"], &again["still_open"]),
+        (&json!([]), &json!(1))
+    );
+    runs(&me, 1);
+    assert_eq!(ask()["resolved"], 1);
+    let alerts = me.get("/api/v1/observability/alerts?state=resolved").json;
+    assert_eq!(alerts["data"][0]["rule_id"], made.json["id"]);
+    let bad = json!({"name": "x", "condition": {"kind": "burn_rate", "objective": 2}});
+    let refused = me.post(rules, &bad);
+    assert_problem(&refused, 400, "invalid-input");
+    assert_eq!(refused.json["errors"][0]["pointer"], "/condition/objective");
+}

@@ -44,6 +44,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/deployments/{id}") => json!({"variables": {}}),
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
+        ("PATCH", "/api/v1/observability/alerts/{id}") => json!({"state": "resolved"}),
         ("PATCH", _) => json!({"name": "mine now"}),
         _ => json!({}),
     }
@@ -87,6 +88,9 @@ fn belongings(owner: &Tenant) -> Value {
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
         "/api/v1/cost-intelligence/budgets/": budget,
         "/api/v1/cost-forecast/budgets/": budget,
+        "/api/v1/observability/rules/": made("/api/v1/observability/rules",
+            json!({"name": "a", "condition": {"kind": "absence", "of": "calls", "window_hours": 1}})),
+        "/api/v1/observability/alerts/": alert(owner),
         "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
@@ -107,6 +111,17 @@ fn connection(owner: &Tenant, provider_id: &Value) -> Value {
          SELECT '{id}', org_id, '{user}', slug, id, 1, '', '', '' FROM public.oauth_providers WHERE id = '{provider}'"
     ));
     json!(id)
+}
+
+/// The alert of a rule that fires, since nobody runs a workflow that does not exist.
+fn alert(owner: &Tenant) -> Value {
+    let nobody = uuid::Uuid::now_v7().to_string();
+    let condition =
+        json!({"kind": "absence", "of": "runs", "window_hours": 1, "workflow_id": nobody});
+    let rule = json!({"name": "quiet", "condition": condition});
+    assert_eq!(owner.post("/api/v1/observability/rules", &rule).status, 201);
+    let asked = owner.post("/api/v1/observability/evaluate", &json!({}));
+    asked.json["opened"][0]["id"].clone()
 }
 
 #[test]
@@ -159,6 +174,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/rate-limits",
         "/api/v1/cost-intelligence/budgets",
         "/api/v1/metrics/dashboards",
+        "/api/v1/observability/rules",
+        "/api/v1/observability/alerts",
         "/api/v1/profiles/invitations",
         "/api/v1/usage",
         "/api/v1/audit-logs",
