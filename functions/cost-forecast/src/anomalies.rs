@@ -21,8 +21,10 @@ const CAUSES: usize = 5;
 #[serde(deny_unknown_fields)]
 pub struct AnomalyQuery {
     /// First day, `YYYY-MM-DD` (UTC); 28 days ago unless given, at most a year.
+    #[schemars(with = "Option<String>")]
     from: Option<NaiveDate>,
     /// The day after the last; today unless given. Today is never one of them, since it is not over.
+    #[schemars(with = "Option<String>")]
     to: Option<NaiveDate>,
     /// Where to look for causes: `model` (unless given), `provider`, `workflow`, `node` or `user`.
     by: Option<By>,
@@ -47,6 +49,7 @@ pub struct Cause {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Found {
     /// `YYYY-MM-DD`, UTC.
+    #[schemars(with = "String")]
     day: NaiveDate,
     /// What was spent, micro-USD.
     usd_micros: i64,

@@ -28,6 +28,7 @@ struct Budget {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Chance {
     /// `YYYY-MM-DD`, UTC.
+    #[schemars(with = "String")]
     day: NaiveDate,
     /// 0 to 1.
     probability: f64,
@@ -43,12 +44,15 @@ pub struct Breach {
     /// What of it is spent in the period that runs now, micro-USD.
     spent_usd_micros: i64,
     /// The last day that is looked at: the period's, or 92 days ahead for a budget that never resets.
+    #[schemars(with = "String")]
     until: NaiveDate,
     /// The chance of crossing it until then, from the errors of past forecasts over as many days; null with a reason.
     probability: Option<f64>,
     /// The day on which the forecast itself crosses it; null when it does not.
+    #[schemars(with = "Option<String>")]
     expected_day: Option<NaiveDate>,
     /// The first day up to which it is crossed in half of the cases; null when there is none.
+    #[schemars(with = "Option<String>")]
     median_day: Option<NaiveDate>,
     /// Day by day.
     by_day: Vec<Chance>,

@@ -61,6 +61,7 @@ impl ForecastQuery {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Forecasts {
     /// Today (UTC), the first day that is forecast.
+    #[schemars(with = "String")]
     today: NaiveDate,
     /// One for each series.
     data: Vec<Forecast>,

@@ -55,6 +55,7 @@ impl Estimate {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Day {
     /// `YYYY-MM-DD`, UTC.
+    #[schemars(with = "String")]
     pub day: NaiveDate,
     /// Its spend.
     #[serde(flatten)]
