@@ -16,11 +16,14 @@ pub fn root() -> PathBuf {
 pub fn areas() -> Vec<(&'static str, Routes)> {
     vec![
         ("api-keys", api_keys::routes()),
+        ("cost-forecast", cost_forecast::routes()),
         ("cost-intelligence", cost_intelligence::routes()),
         ("deployments", deployments::routes()),
         ("execute", execute::routes()),
+        ("metrics", metrics::routes()),
         ("nodes", nodes::routes()),
         ("oauth", oauth::routes()),
+        ("observability", observability::routes()),
         ("profiles", profiles::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),

@@ -16,6 +16,7 @@ mod deployed_runs;
 mod deployments;
 mod documents;
 mod flow;
+mod foresight;
 mod hostile;
 mod idempotency;
 mod library;

@@ -49,6 +49,7 @@ fn body_for(method: &str, path: &str) -> Value {
         }
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
+        ("PATCH", "/api/v1/observability/alerts/{id}") => json!({"state": "resolved"}),
         ("PATCH", _) => json!({"name": "mine now"}),
         _ => json!({}),
     }
@@ -75,6 +76,10 @@ fn belongings(owner: &Tenant) -> Value {
         &json!({"slug": "p", "preset": "github", "client_id": "c", "redirect_uris": ["https://a.example/"]}),
     );
     let connection = connection(owner, &provider.json["id"]);
+    let budget = made(
+        "/api/v1/cost-intelligence/budgets",
+        json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000}),
+    );
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
@@ -86,13 +91,17 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/feature-flags/": made("/api/v1/feature-flags", json!({"key": "f"})),
         "/api/v1/rate-limits/": made("/api/v1/rate-limits",
             json!({"name": "r", "subject": "user", "per_minute": 6_000, "burst": 1_000})),
-        "/api/v1/cost-intelligence/budgets/": made("/api/v1/cost-intelligence/budgets",
-            json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000})),
         "/api/v1/cost-intelligence/overrides/": made("/api/v1/cost-intelligence/overrides",
             json!({"model": "openai/gpt-4o", "entry": {"basis_points": 9_000}})),
         "/api/v1/cost-intelligence/reconciliations/": made("/api/v1/cost-intelligence/reconciliations",
             json!({"provider": "openai", "source": "s", "from": "2026-11-01", "to": "2026-11-02",
                 "content": "model,input_tokens\ngpt-4o,1"})),
+        "/api/v1/cost-intelligence/budgets/": budget,
+        "/api/v1/cost-forecast/budgets/": budget,
+        "/api/v1/observability/rules/": made("/api/v1/observability/rules",
+            json!({"name": "a", "condition": {"kind": "absence", "of": "calls", "window_hours": 1}})),
+        "/api/v1/observability/alerts/": alert(owner),
+        "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
         "/api/v1/profiles/me/jobs/": job.json["id"],
@@ -112,6 +121,17 @@ fn connection(owner: &Tenant, provider_id: &Value) -> Value {
          SELECT '{id}', org_id, '{user}', slug, id, 1, '', '', '' FROM public.oauth_providers WHERE id = '{provider}'"
     ));
     json!(id)
+}
+
+/// The alert of a rule that fires, since nobody runs a workflow that does not exist.
+fn alert(owner: &Tenant) -> Value {
+    let nobody = uuid::Uuid::now_v7().to_string();
+    let condition =
+        json!({"kind": "absence", "of": "runs", "window_hours": 1, "workflow_id": nobody});
+    let rule = json!({"name": "quiet", "condition": condition});
+    assert_eq!(owner.post("/api/v1/observability/rules", &rule).status, 201);
+    let asked = owner.post("/api/v1/observability/evaluate", &json!({}));
+    asked.json["opened"][0]["id"].clone()
 }
 
 #[test]
@@ -165,6 +185,9 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/cost-intelligence/budgets",
         "/api/v1/cost-intelligence/overrides",
         "/api/v1/cost-intelligence/reconciliations",
+        "/api/v1/metrics/dashboards",
+        "/api/v1/observability/rules",
+        "/api/v1/observability/alerts",
         "/api/v1/profiles/invitations",
         "/api/v1/usage",
         "/api/v1/audit-logs",

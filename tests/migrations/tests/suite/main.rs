@@ -7,6 +7,7 @@ mod catalog;
 mod cost;
 mod engine;
 mod foreign_owner;
+mod metrics;
 mod plans;
 mod queue;
 mod runs;
