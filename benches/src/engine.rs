@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::load::{self, Case, Measured};
 use crate::n8n::{Engine, N8n, WEBHOOK};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use e2e::cluster::Cluster;
 use llm_standin::StandIn;
 use serde_json::{Value, json};

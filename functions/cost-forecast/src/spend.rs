@@ -151,7 +151,23 @@ pub async fn read(
         today,
         first,
         series: series.collect(),
-    })
+    }
+    .since_the_first())
+}
+
+impl Spend {
+    /// Without the days before anything was spent: that nobody was there yet says nothing about what will be.
+    fn since_the_first(mut self) -> Self {
+        let began = |series: &Series| series.days.iter().position(|day| *day > 0.0);
+        let most = self.series.iter().map(|series| series.days.len()).max();
+        let before = self.series.iter().filter_map(began).min();
+        let before = before.or(most).unwrap_or(0);
+        for series in &mut self.series {
+            series.days.drain(..before.min(series.days.len()));
+        }
+        self.first = after(self.first, before);
+        self
+    }
 }
 
 /// A number of a query within its range. Errors: 400.
@@ -174,4 +190,34 @@ pub fn within(
 /// 400 for a parameter of the query.
 pub fn bad_parameter(name: &str, code: &str, detail: &str) -> Problem {
     Problem::fields(vec![FieldError::parameter(name, code, detail)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spend(series: &[&[f64]]) -> Spend {
+        let series = series.iter().map(|days| Series {
+            key: None,
+            days: days.to_vec(),
+            today: 0.0,
+        });
+        Spend {
+            today: NaiveDate::default(),
+            first: NaiveDate::default(),
+            series: series.collect(),
+        }
+    }
+
+    #[test]
+    fn history_begins_where_something_was_spent() {
+        let all = spend(&[&[0.0, 0.0, 1.0, 0.0], &[0.0, 3.0, 0.0, 0.0]]).since_the_first();
+        assert_eq!(all.first, after(NaiveDate::default(), 1));
+        assert_eq!(all.series[0].days, [0.0, 1.0, 0.0]);
+        assert_eq!(all.series[1].days, [3.0, 0.0, 0.0]);
+        let none = spend(&[&[0.0, 0.0]]).since_the_first();
+        assert!(none.series[0].days.is_empty());
+        assert_eq!(none.first, after(NaiveDate::default(), 2));
+        assert!(spend(&[]).since_the_first().series.is_empty());
+    }
 }

@@ -258,7 +258,7 @@ impl Tier {
     }
 
     /// Reads what a provider says; none for the usual tier and for names that have no price.
-    pub(crate) fn read(name: &str) -> Option<Self> {
+    pub fn read(name: &str) -> Option<Self> {
         let all = [Self::Batch, Self::Flex, Self::Priority, Self::Fast];
         all.into_iter().find(|tier| tier.as_str() == name)
     }

@@ -2,9 +2,10 @@
 
 use crate::MAX_SPAN_BYTES;
 use crate::names as n;
-use crate::price::{Tokens, price};
+use crate::price::price;
 use crate::proto::{Event, ExportTraceServiceRequest, Link, Scope, Span};
 use crate::value::{attributes, clean};
+use nodeai_llm::{Tier, Usage};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -118,7 +119,8 @@ fn one(
     if !status.message.is_empty() {
         json["status_message"] = clean(status.message).into();
     }
-    let fields = fields(&a, parent.is_none());
+    let at_us = json["start_us"].as_i64().unwrap_or(0);
+    let fields = fields(&a, parent.is_none(), at_us);
     if let Some(object) = json.as_object_mut() {
         object.extend(fields);
     }
@@ -155,7 +157,7 @@ fn one(
 }
 
 /// The members that have a column of their own.
-fn fields(a: &Map<String, Value>, root: bool) -> Map<String, Value> {
+fn fields(a: &Map<String, Value>, root: bool, at_us: i64) -> Map<String, Value> {
     let mut out = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -178,21 +180,34 @@ fn fields(a: &Map<String, Value>, root: bool) -> Map<String, Value> {
     });
     let completion = number(a, n::OUTPUT_TOKENS);
     if measure == "model" {
-        let tokens = Tokens {
-            prompt: prompt.unwrap_or(0),
-            completion: completion.unwrap_or(0),
-            cache_read: cache_read.unwrap_or(0),
+        let count = |name: &[&str]| number(a, name).unwrap_or(0);
+        let cache_write_1h_tokens = cache_write_1h.unwrap_or(0);
+        let usage = Usage {
+            prompt_tokens: prompt.unwrap_or(0),
+            completion_tokens: completion.unwrap_or(0),
+            cached_tokens: cache_read.unwrap_or(0),
+            cache_write_tokens: (cache_write.unwrap_or(0) - cache_write_1h_tokens).max(0),
+            cache_write_1h_tokens,
+            audio_input_tokens: count(n::AUDIO_INPUT),
+            image_input_tokens: count(n::IMAGE_INPUT),
+            reasoning_tokens: count(n::REASONING),
+            audio_output_tokens: count(n::AUDIO_OUTPUT),
+            tier: text(a, n::SERVICE_TIER).and_then(|name| Tier::read(&name)),
         };
         let known = prompt.is_some() || completion.is_some();
-        let cost = told_cost(a).or_else(|| {
+        let told = told_cost(a);
+        let cost = told.map(|pusd| (pusd, None)).or_else(|| {
             let answered = text(a, n::RESPONSE_MODEL);
             let models = [answered.as_deref(), model.as_deref()];
             let provider = provider.as_deref().unwrap_or_default();
             let mut models = models.into_iter().flatten().filter(|_| known);
-            models.find_map(|model| price(provider, model, &tokens))
+            let found = models.find_map(|model| price(provider, model, &usage, at_us));
+            found.map(|(pusd, version)| (pusd, Some(version)))
         });
         put("priced", Some(cost.is_some().into()));
-        put("cost_pusd", cost.map(Value::from));
+        let (pusd, version) = cost.unzip();
+        put("cost_pusd", pusd.map(Value::from));
+        put("price_version", version.flatten().map(Value::from));
     }
     put("measure", Some(measure.into()));
     put("provider", provider.map(|p| p.to_lowercase().into()));

@@ -1,26 +1,12 @@
 //! What a call cost: the one place that asks the catalogue.
 
-use nodeai_llm::{Usage, cost};
+use nodeai_llm::{Usage, cost_at};
 
-/// The tokens of a call by bucket; `prompt` and `completion` hold all of theirs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tokens {
-    /// All tokens read.
-    pub prompt: i64,
-    /// All tokens written.
-    pub completion: i64,
-    /// Those read from the provider's cache.
-    pub cache_read: i64,
-}
-
-/// Cost in pico-USD; `None` when the model's price is not known.
-pub fn price(provider: &str, model: &str, tokens: &Tokens) -> Option<i64> {
-    let usage = Usage {
-        prompt_tokens: tokens.prompt,
-        completion_tokens: tokens.completion,
-        cached_tokens: tokens.cache_read,
-    };
-    cost(&reference(provider, model), &usage)
+/// Cost in pico-USD by the prices of that time (µs since the epoch), and which prices those are; `None` when the model's
+/// price is not known.
+pub fn price(provider: &str, model: &str, usage: &Usage, at_us: i64) -> Option<(i64, String)> {
+    let priced = cost_at(&reference(provider, model), usage, at_us)?;
+    Some((priced.pusd, priced.version))
 }
 
 /// The catalogue's reference. Providers have other names in the conventions; a model may name its own.
@@ -64,11 +50,13 @@ mod tests {
 
     #[test]
     fn providers_are_known_by_all_their_names() {
-        let tokens = Tokens {
-            prompt: 1_000,
-            completion: 100,
-            cache_read: 400,
+        let usage = Usage {
+            prompt_tokens: 1_000,
+            completion_tokens: 100,
+            cached_tokens: 400,
+            ..Usage::default()
         };
+        let at_us = 1_760_000_000_000_000;
         for (provider, model) in [
             ("openai", "gpt-4o-mini"),
             ("OpenAI", "gpt-4o-mini-2024-07-18"),
@@ -77,11 +65,11 @@ mod tests {
             ("openai", "openai/gpt-4o-mini"),
         ] {
             assert_eq!(
-                price(provider, model, &tokens),
+                price(provider, model, &usage, at_us).map(|(pusd, _)| pusd),
                 Some(180_000_000),
                 "{provider} {model}"
             );
         }
-        assert_eq!(price("acme", "gpt-4o-mini", &tokens), None);
+        assert_eq!(price("acme", "gpt-4o-mini", &usage, at_us), None);
     }
 }

@@ -257,7 +257,8 @@ pub struct Book {
 
 /// What a provider adds for a promise where a request is processed, in basis points, for the models whose names begin so.
 /// Anthropic: `inference_geo` `us`, Claude Opus 4.6 and newer. OpenAI: regional processing, GPT-5.4 and newer.
-/// Read at platform.claude.com/docs/en/about-claude/pricing and developers.openai.com/api/docs/pricing.
+/// Not part of the catalogue; by the providers' price pages as known in October 2025, not looked up since: check them before you
+/// rely on a tier, region or off-peak price.
 const UPLIFTS: &[(&str, &[&str], i64, &[&str])] = &[
     (
         "anthropic",

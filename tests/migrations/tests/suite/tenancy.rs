@@ -45,7 +45,9 @@ fn some_value(column: &str, kind: &str, of: &Tenant) -> String {
         ("user_id", _) => format!("'{}'", of.user),
         (_, "uuid") => "gen_random_uuid()".into(),
         (_, "text") => "'x' || gen_random_uuid()".into(),
-        (_, "integer" | "bigint" | "smallint" | "real" | "double precision") => "1".into(),
+        (_, "integer" | "bigint" | "smallint" | "real" | "double precision" | "numeric") => {
+            "1".into()
+        }
         (_, "date") => "'2026-11-24'".into(),
         (_, "timestamp with time zone") => "now()".into(),
         (_, "jsonb") => "'{}'".into(),
