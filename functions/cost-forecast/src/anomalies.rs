@@ -1,7 +1,7 @@
 //! `GET /api/v1/cost-forecast/anomalies`
 
 use crate::ForecastsRead;
-use crate::spend::{By, Filter, Series, after, bad_parameter, read, today};
+use crate::spend::{By, Filter, Series, after, bad_parameter, read_all, today};
 use chrono::{Days, NaiveDate};
 use nodeai_app::{Caller, Query};
 use nodeai_forecast::anomaly::{Anomaly, Sign, anomalies, contributions};
@@ -80,8 +80,8 @@ pub async fn handle(
     let (history, threshold) = checked(&query)?;
     let by = query.by.unwrap_or(By::Model);
     let filter = Filter::default();
-    let total = read(&caller, history + BEFORE, By::Total, &filter, 1).await?;
-    let parts = read(&caller, history + BEFORE, by, &filter, KEYS).await?;
+    let total = read_all(&caller, history + BEFORE, By::Total, &filter, 1).await?;
+    let parts = read_all(&caller, history + BEFORE, by, &filter, KEYS).await?;
     caller.session.release();
     let days = total.series.first().map_or(&[][..], |series| &series.days);
     let first = days

@@ -121,8 +121,20 @@ pub fn after(date: NaiveDate, days: usize) -> NaiveDate {
         .unwrap_or(date)
 }
 
-/// Reads `history` days before today, and today. Errors: 503.
+/// Reads up to `history` days before today, from the first on which anything was spent, and today. Errors: 503.
 pub async fn read(
+    caller: &Caller<ForecastsRead>,
+    history: u64,
+    by: By,
+    filter: &Filter,
+    limit: u32,
+) -> Result<Spend, Problem> {
+    let whole = read_all(caller, history, by, filter, limit).await?;
+    Ok(whole.since_the_first())
+}
+
+/// Reads `history` days before today, and today: several answers with the same days. Errors: 503.
+pub async fn read_all(
     caller: &Caller<ForecastsRead>,
     history: u64,
     by: By,
@@ -151,8 +163,7 @@ pub async fn read(
         today,
         first,
         series: series.collect(),
-    }
-    .since_the_first())
+    })
 }
 
 impl Spend {
