@@ -69,13 +69,10 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// Functions without routes of their own: only other functions reach them.
 pub const INTERNAL: [&str; 1] = ["code"];
 
-/// Functions that are in no manifest of ours: a part of components that users add.
-pub const PARTS: [&str; 1] = ["custom-node"];
-
 /// The areas: folders of `functions/` with routes.
 pub fn area_folders() -> Vec<String> {
     let mut names = function_folders();
-    names.retain(|name| !INTERNAL.contains(&name.as_str()) && !PARTS.contains(&name.as_str()));
+    names.retain(|name| !INTERNAL.contains(&name.as_str()));
     names
 }
 
