@@ -540,16 +540,6 @@ CREATE OR REPLACE FUNCTION nodeai.span_json(s public.spans) RETURNS jsonb LANGUA
     'image_input_tokens', s.image_input_tokens, 'service_tier', s.service_tier, 'price_version', s.price_version,
     'session_id', s.session_id, 'tags', s.tags, 'priced', s.priced, 'end_user', s.end_user, 'measure', s.measure));
 
--- A span as it was given: with what is in the table of payloads.
-CREATE FUNCTION nodeai.whole_span(s public.spans) RETURNS jsonb
-LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
-  SELECT nodeai.span_json(s) || coalesce((
-    SELECT jsonb_build_object('attributes', s.attributes || p.attributes, 'events', coalesce(p.events, s.events))
-    FROM public.span_payloads p
-    WHERE p.day = s.day AND p.org_id = s.org_id AND p.trace_id = s.trace_id AND p.span_id = s.span_id), '{}')
-$$;
-SELECT nodeai.expose('nodeai.whole_span(public.spans)', '{authenticated,service_role}');
-
 CREATE OR REPLACE FUNCTION public.trace_tree(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
@@ -690,10 +680,11 @@ BEGIN
 END
 $$;
 
--- Days of an organisation's traces that have no partition of their own.
+-- Days of an organisation's traces that have no partition of their own, for whoever may see them.
 CREATE FUNCTION nodeai.stray_days(org uuid) RETURNS SETOF date
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
-  SELECT DISTINCT t.day FROM public.traces_default t WHERE t.org_id = org
+  SELECT DISTINCT t.day FROM public.traces_default t
+  WHERE t.org_id = org AND (current_setting('role') IN ('none', 'service_role') OR org = ANY (nodeai.orgs_with('viewer')))
 $$;
 SELECT nodeai.expose('nodeai.stray_days(uuid)', '{authenticated,service_role}');
 SELECT nodeai.expose('public.traces_search(jsonb)', '{authenticated,service_role}');

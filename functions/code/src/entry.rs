@@ -2,16 +2,13 @@
 
 use std::alloc::System;
 use std::cell::Cell;
-use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nodeai_js::answer::{self, Answer};
 use nodeai_js::{Exceeded, Failure, Meter};
 use wasip2::clocks::monotonic_clock;
 use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    ErrorCode, Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 
 use crate::{MOST_MEMORY, MOST_REQUEST};
 
@@ -84,55 +81,15 @@ fn stop(exceeded: Exceeded) {
 
 /// The request's body, up to the limit.
 fn read(request: &IncomingRequest) -> Result<Vec<u8>, Answer> {
-    let refused = |status: u16, detail: &str| Answer {
-        status,
-        body: serde_json::json!({"title": "Not a job", "status": status, "detail": detail}),
-    };
-    let broken = || refused(400, "the body cannot be read");
-    let body = request.consume().map_err(|()| broken())?;
-    let stream = body.stream().map_err(|()| broken())?;
-    let mut bytes = Vec::new();
-    let mut limited = stream.take(MOST_REQUEST as u64 + 1);
-    limited.read_to_end(&mut bytes).map_err(|_| broken())?;
-    match bytes.len() > MOST_REQUEST {
-        true => Err(refused(413, "the body is too large")),
-        false => Ok(bytes),
-    }
+    nodeai_once::read(request, MOST_REQUEST).map_err(|unread| Answer {
+        status: unread.status(),
+        body: serde_json::json!({"title": "Not a job", "status": unread.status(), "detail": unread.detail()}),
+    })
 }
 
 /// Sends the answer, once.
 fn send(answer: &Answer) {
-    let Some(out) = OUT.take() else {
-        return;
-    };
-    let body = answer.body.to_string();
-    match response(answer.status, body.len()) {
-        Ok((response, outgoing)) => {
-            ResponseOutparam::set(out, Ok(response));
-            // A caller that has gone has no use for the rest.
-            if let Ok(mut stream) = outgoing.write() {
-                let _ = stream.write_all(body.as_bytes());
-                let _ = stream.blocking_flush();
-            }
-            let _ = OutgoingBody::finish(outgoing, None);
-        }
-        Err(()) => ResponseOutparam::set(out, Err(ErrorCode::InternalError(None))),
+    if let Some(out) = OUT.take() {
+        nodeai_once::send(out, answer.status, &answer.body.to_string());
     }
-}
-
-fn response(status: u16, length: usize) -> Result<(OutgoingResponse, OutgoingBody), ()> {
-    let kind: &[u8] = match status {
-        200 => b"application/json",
-        _ => b"application/problem+json",
-    };
-    let fields = Fields::new();
-    fields.append("content-type", kind).map_err(drop)?;
-    let length = length.to_string();
-    fields
-        .append("content-length", length.as_bytes())
-        .map_err(drop)?;
-    let response = OutgoingResponse::new(fields);
-    response.set_status_code(status)?;
-    let body = response.body()?;
-    Ok((response, body))
 }

@@ -1,12 +1,8 @@
 //! The component's entry: one request, one call of the node, one answer.
 
-use std::io::{Read, Write};
-
 use serde_json::{Value, json};
 use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    ErrorCode, Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{IncomingRequest, Method, ResponseOutparam};
 
 use crate::MOST_REQUEST;
 use crate::wire::{self, Fault, Job};
@@ -28,7 +24,7 @@ impl Guest for Shell {
             Ok(body) => (200, body),
             Err(fault) => (fault.status, json!(fault)),
         };
-        send(out, status, &body);
+        nodeai_once::send(out, status, &body.to_string());
     }
 }
 
@@ -77,15 +73,8 @@ fn log_line(line: &node::LogLine) -> Value {
 
 /// The request's job, up to the limit.
 fn read(request: &IncomingRequest) -> Result<Job, Fault> {
-    let broken = || fault(400, "Not a job", "the body cannot be read");
-    let body = request.consume().map_err(|()| broken())?;
-    let stream = body.stream().map_err(|()| broken())?;
-    let mut bytes = Vec::new();
-    let mut limited = stream.take(MOST_REQUEST as u64 + 1);
-    limited.read_to_end(&mut bytes).map_err(|_| broken())?;
-    if bytes.len() > MOST_REQUEST {
-        return Err(fault(413, "Not a job", "the body is too large"));
-    }
+    let unread = |unread: nodeai_once::Unread| fault(unread.status(), "Not a job", unread.detail());
+    let bytes = nodeai_once::read(request, MOST_REQUEST).map_err(unread)?;
     serde_json::from_slice(&bytes).map_err(|error| fault(400, "Not a job", &error.to_string()))
 }
 
@@ -95,37 +84,4 @@ fn fault(status: u16, title: &'static str, detail: &str) -> Fault {
         status,
         detail: detail.to_owned(),
     }
-}
-
-fn send(out: ResponseOutparam, status: u16, body: &Value) {
-    let body = body.to_string();
-    match response(status, body.len()) {
-        Ok((response, outgoing)) => {
-            ResponseOutparam::set(out, Ok(response));
-            // A caller that has gone has no use for the rest.
-            if let Ok(mut stream) = outgoing.write() {
-                let _ = stream.write_all(body.as_bytes());
-                let _ = stream.blocking_flush();
-            }
-            let _ = OutgoingBody::finish(outgoing, None);
-        }
-        Err(()) => ResponseOutparam::set(out, Err(ErrorCode::InternalError(None))),
-    }
-}
-
-fn response(status: u16, length: usize) -> Result<(OutgoingResponse, OutgoingBody), ()> {
-    let kind: &[u8] = match status {
-        200 => b"application/json",
-        _ => b"application/problem+json",
-    };
-    let fields = Fields::new();
-    fields.append("content-type", kind).map_err(drop)?;
-    let length = length.to_string();
-    fields
-        .append("content-length", length.as_bytes())
-        .map_err(drop)?;
-    let response = OutgoingResponse::new(fields);
-    response.set_status_code(status)?;
-    let body = response.body()?;
-    Ok((response, body))
 }
