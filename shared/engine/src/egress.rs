@@ -146,6 +146,9 @@ struct Found {
 
 impl Found {
     fn node(&mut self, kind: &str, data: &Map<String, Value>, at: &str) {
+        if kind == "postgres" {
+            self.field(data.get("url"), &format!("{at}/url"));
+        }
         if kind == "http" {
             self.field(data.get("url"), &format!("{at}/url"));
             if data
@@ -157,6 +160,14 @@ impl Found {
         }
         if nodes::kind(kind).is_some_and(|kind| kind.spec.category == "ai") {
             self.models(data, at);
+        }
+        if let Some(base) = nodes::service_base(kind, data) {
+            match data.get("base_url").filter(|url| !url.is_null()) {
+                Some(url) => self.field(Some(url), &format!("{at}/base_url")),
+                None => self
+                    .hosts
+                    .extend(Url::parse(base).map(|url| (at.to_owned(), url))),
+            }
         }
         let tools = data.get("tools").and_then(Value::as_array);
         for (i, tool) in tools.into_iter().flatten().enumerate() {

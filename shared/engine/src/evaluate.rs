@@ -142,7 +142,7 @@ fn shown(effect: Effect) -> Evaluated {
             request: wait.shown(),
         },
         Effect::Code(call) if call.is_closed() => Evaluated::Code(call),
-        Effect::Code(_) | Effect::Llm(_) | Effect::Http(_) => Evaluated::Call {
+        _ => Evaluated::Call {
             kind,
             request: request.unwrap_or_default(),
         },

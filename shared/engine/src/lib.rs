@@ -34,8 +34,9 @@ pub use log::{
     RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodes::{
-    CodeCall, Effect, HttpCall, HttpReply, LlmCall, LogLine, Model, Next, Outcome as NodeOutcome,
-    Paged, Port, Spec, Talk, WaitCall, WorkflowRef, catalogue, custom,
+    CodeCall, Effect, HttpBatch, HttpCall, HttpReply, LlmCall, LogLine, MeasureCall, Model, Next,
+    Outcome as NodeOutcome, Paged, Port, Spec, SqlCall, Talk, WaitCall, WorkflowRef, catalogue,
+    custom,
 };
 pub use plan::{Compiled, Record};
 pub use redact::{BLANK, Redactor};

@@ -276,8 +276,13 @@ fn describe(span: &mut Span, call: &CallMeta) {
     }
     if let Some(model) = &call.request_model {
         span.kind = Kind::Client;
-        span.name = format!("chat {model}");
-        span.set("gen_ai.operation.name", "chat");
+        let operation = match span.node_type.as_deref() {
+            Some("embed") => "embeddings",
+            Some("rerank") => "rerank",
+            _ => "chat",
+        };
+        span.name = format!("{operation} {model}");
+        span.set("gen_ai.operation.name", operation);
     }
     if let Some(method) = &call.http_method {
         span.kind = Kind::Client;

@@ -247,7 +247,7 @@ pub(crate) fn read_node(
     {
         let schema = &schema["properties"][name.as_str()];
         let at = format!("{at}/{}", token(name));
-        finder.field = nodes::names(schema);
+        finder.field = nodes::names(schema, &node.data);
         finder.look(value, schema, Role::Template, &at);
     }
     let (references, local) = (finder.found, finder.local);

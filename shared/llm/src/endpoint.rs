@@ -27,11 +27,11 @@ pub enum ReferenceError {
     /// The part before the slash is no known provider.
     #[error(
         "unknown model provider {0:?}: use openai, anthropic, gemini, groq, mistral, deepseek, xai, \
-         openrouter, together or builtin, or set base_url to an OpenAI-compatible server"
+         openrouter, cohere, voyage, jina, together or builtin, or set base_url to an OpenAI-compatible server"
     )]
     UnknownProvider(String),
-    /// `builtin/` has only `echo`.
-    #[error("the only built-in model is builtin/echo")]
+    /// `builtin/` has only `echo`, and `hash` where vectors are asked for.
+    #[error("the only built-in models are builtin/echo, and builtin/hash for vectors")]
     UnknownBuiltin,
     /// The base URL is not an http(s) URL.
     #[error("base_url must start with http:// or https://")]
@@ -89,6 +89,9 @@ const KNOWN: &[Known] = &[
     known("deepseek", Compatible, "deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     known("xai", Compatible, "x_ai", "https://api.x.ai/v1", "XAI_API_KEY"),
     known("openrouter", Compatible, "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    known("cohere", Compatible, "cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
+    known("voyage", Compatible, "voyage_ai", "https://api.voyageai.com/v1", "VOYAGE_API_KEY"),
+    known("jina", Compatible, "jina_ai", "https://api.jina.ai/v1", "JINA_API_KEY"),
     known("together", Compatible, "together_ai", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
 ];
 

@@ -1,5 +1,5 @@
 //! LLM providers without transport: requests are built and answers parsed here, bytes are
-//! moved by the caller. Also the model catalogue with prices, and `builtin/echo`, a test model.
+//! moved by the caller. Also the model catalogue with prices, and the test models `builtin/echo` and `builtin/hash`.
 
 mod anthropic;
 pub mod bound;
@@ -12,6 +12,7 @@ mod gemini;
 mod openai;
 mod sse;
 mod stream;
+pub mod vectors;
 
 pub use catalogue::{Catalogue, Model, catalogue, cost, cost_at};
 pub use chat::{

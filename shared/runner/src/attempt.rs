@@ -3,6 +3,7 @@
 mod body;
 mod code;
 mod hop;
+mod measure;
 mod model;
 
 use std::cell::{Cell, RefCell};
@@ -11,11 +12,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::future::{Either, join_all, select};
 use http::HeaderMap;
 use nodeai_engine::{
-    AttemptResult, CallMeta, Compiled, Effect, HttpCall, HttpReply, LogLine, NodeError,
-    NodeOutcome, Paged, Redactor, Run, Shortcut,
+    AttemptResult, CallMeta, Compiled, Effect, HttpBatch, HttpCall, HttpReply, LogLine, NodeError,
+    NodeOutcome, Paged, Redactor, Run, Shortcut, SqlCall,
 };
 use serde_json::Value;
 use url::Url;
@@ -79,7 +80,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     pub(crate) async fn perform(&self, which: &Which, effect: Effect) -> (CallMeta, AttemptResult) {
         let known = match &effect {
             Effect::Llm(call) => call.meta(),
+            Effect::Measure(call) => call.meta(),
             Effect::Http(call) => call.meta(),
+            Effect::HttpBatch(batch) => batch.meta(),
+            Effect::Sql(call) => call.meta(),
             _ => CallMeta::default(),
         };
         let limit = pin!(
@@ -122,7 +126,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     async fn call(&self, which: &Which, effect: Effect) -> Ended {
         match effect {
             Effect::Llm(call) => self.ask(which, &call).await,
+            Effect::Measure(call) => self.measure(which, &call).await,
             Effect::Http(call) => self.request(which, *call).await,
+            Effect::HttpBatch(batch) => self.request_each(which, &batch).await,
+            Effect::Sql(call) => (call.meta(), self.run_sql(which, &call).await),
             Effect::Code(call) => self.run_code(which, &call).await,
             // The driver answers the others itself.
             _ => {
@@ -175,12 +182,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 outcome
             }
             Effect::Http(call) => self.request(which, *call).await.1?,
+            Effect::Sql(call) => self.run_sql(which, &call).await?,
             Effect::Code(call) => {
                 which.held.check_unsent()?;
                 self.run_code(which, &call).await.1?
             }
             _ => {
-                let message = "a tool gives a value, runs code or sends one request";
+                let message =
+                    "a tool gives a value, runs code, asks a database or sends one request";
                 return Err(NodeError::new("tool", message, false));
             }
         };
@@ -206,6 +215,34 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 }
             }
         }
+    }
+
+    /// Sends one request for each item, some at a time.
+    async fn request_each(&self, which: &Which, batch: &HttpBatch) -> Ended {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        for (at, calls) in batch.chunks().enumerate() {
+            if at > 0 {
+                let us = batch.interval_ms().saturating_mul(1_000);
+                self.ports.clock.pause(us).await;
+            }
+            // Each takes its key when it is looked at first, which is in their order.
+            let requests = calls.iter().map(|call| self.request(which, call.clone()));
+            for (meta, result) in join_all(requests).await {
+                let failed = batch.ends_with(&result);
+                let taken = batch.take(&mut items, &mut bytes, result);
+                if let Some(error) = failed.or(taken.err()) {
+                    return (meta, Err(error));
+                }
+            }
+        }
+        (batch.meta(), Ok(batch.finish(items)))
+    }
+
+    async fn run_sql(&self, which: &Which, call: &SqlCall) -> Result<NodeOutcome, NodeError> {
+        self.plan.check_egress(&which.node, &call.place)?;
+        which.held.check(&call.place)?;
+        let answer = self.ports.databases.run(call).await?;
+        call.finish(answer.as_deref())
     }
 
     pub(crate) fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {

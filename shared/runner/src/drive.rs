@@ -358,7 +358,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         let effect = opened.and_then(|held| {
             which.held = held;
             let effect = self.run.decide(&which.node, &which.held.values())?;
-            if !matches!(effect, Effect::Llm(_) | Effect::Http(_)) {
+            if !effect.sends() {
                 which.held.check_unsent()?;
             }
             Ok(effect)
@@ -430,9 +430,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
                 (CallMeta::default(), AttemptResult::Wait { wait })
             }
-            Ok(effect @ (Effect::Llm(_) | Effect::Http(_) | Effect::Code(_))) => {
-                return Err(effect);
-            }
+            Ok(effect) => return Err(effect),
         };
         Ok((call, result))
     }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod budget;
+mod database;
 mod drive;
 mod durable;
 mod live;
@@ -11,6 +12,7 @@ mod run;
 mod secrets;
 
 pub use budget::{Amount, BudgetPort, Granted, NoBudget, Reservation, exceeded, unpriced};
+pub use database::{DatabasePort, NoDatabases};
 pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
 pub use live::{Live, told};
 pub use nodeai_guard::{Refused, UrlGuard};

@@ -1,6 +1,7 @@
 //! Driving a run on this request's caller and host: to its end, or as far as a slice of a queued run goes.
 
 use crate::budget::{Ledger, Standing};
+use crate::databases::Databases;
 use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
 use crate::signals::Heartbeat;
 use crate::start::Started;
@@ -29,6 +30,7 @@ struct Edge {
     secrets: Secrets,
     cache: Kept,
     ledger: Ledger,
+    databases: Databases,
     options: Options,
 }
 
@@ -58,6 +60,10 @@ impl Edge {
                 environment: started.environment.clone(),
             },
             cache: Kept(caller.session.clone()),
+            databases: Databases {
+                cx: caller.cx.clone(),
+                session: caller.session.clone(),
+            },
         }
     }
 
@@ -73,6 +79,7 @@ impl Edge {
             sink,
             cache: &self.cache,
             budget: &self.ledger,
+            databases: &self.databases,
         }
     }
 }

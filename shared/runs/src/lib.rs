@@ -9,6 +9,7 @@
 
 pub mod budget;
 mod commit;
+mod databases;
 mod drive;
 mod events;
 pub mod model;

@@ -39,10 +39,7 @@ pub(crate) fn is_from_outside(result: &AttemptResult) -> bool {
 }
 
 pub(crate) fn is_call(effect: &Result<Effect, NodeError>) -> bool {
-    matches!(
-        effect,
-        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_))
-    )
+    effect.as_ref().is_ok_and(Effect::is_call)
 }
 
 pub(crate) fn kind(effect: &Result<Effect, NodeError>) -> &'static str {
@@ -50,7 +47,7 @@ pub(crate) fn kind(effect: &Result<Effect, NodeError>) -> &'static str {
         Ok(Effect::Done(_) | Effect::Passed(..)) => "value",
         Ok(Effect::Enter(_)) => "enter",
         Ok(Effect::Wait(_)) => "wait",
-        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => "call",
+        Ok(_) => "call",
         Err(_) => "error",
     }
 }
@@ -90,7 +87,7 @@ pub(crate) fn told(effect: &Result<Effect, NodeError>) -> Value {
         }
         Ok(Effect::Enter(items)) => json!({"status": "enter", "items": items}),
         Ok(Effect::Wait(wait)) => json!({"status": "wait", "wait": wait}),
-        Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)) => json!({"status": "call"}),
+        Ok(_) => json!({"status": "call"}),
         Err(error) => json!({"status": "error", "error": error}),
     }
 }

@@ -307,13 +307,10 @@ impl Player {
             return Verdict::Same;
         }
         let same = match (&decided.one, was) {
-            (Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)), AttemptResult::Ok { .. }) => {
-                true
+            (Ok(effect), AttemptResult::Ok { .. }) if effect.is_call() => true,
+            (Ok(effect), AttemptResult::Error { error }) if effect.is_call() => {
+                self.is_judged(node, attempt, error)
             }
-            (
-                Ok(Effect::Llm(_) | Effect::Http(_) | Effect::Code(_)),
-                AttemptResult::Error { error },
-            ) => self.is_judged(node, attempt, error),
             (Ok(_), AttemptResult::Ok { output, handle }) => {
                 let other = decided.other.as_ref().and_then(value_of);
                 value_of(&decided.one).is_some_and(|(outcome, shortcut)| {

@@ -58,15 +58,36 @@ impl Cluster {
         self.run("pg_ctl", &["stop", "-m", "fast", "-w", "-D", &self.data()]);
     }
 
+    /// SIGKILL: nothing is written any more, and the next start recovers from the write-ahead log.
+    pub fn crash(&self) {
+        let file = Path::new(&self.data()).join("postmaster.pid");
+        let text = std::fs::read_to_string(file).expect("the server runs");
+        let pid = text.lines().next().unwrap_or_default();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", pid])
+            .status();
+        assert!(killed.is_ok_and(|status| status.success()), "kill -9 {pid}");
+        // Its children end when they notice; until then a new server does not start.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !self.try_up() {
+            assert!(std::time::Instant::now() < deadline, "it does not come up");
+            std::thread::yield_now();
+        }
+    }
+
     /// Starts it again and waits until it answers.
     pub fn up(&self) {
+        assert!(self.try_up(), "pg_ctl start");
+    }
+
+    fn try_up(&self) -> bool {
         let folder = self.folder.display();
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -k {folder} -c max_connections=100",
             self.port
         );
         let log = format!("{folder}/log");
-        self.run(
+        self.succeeds(
             "pg_ctl",
             &[
                 "start",
@@ -78,7 +99,7 @@ impl Cluster {
                 "-D",
                 &self.data(),
             ],
-        );
+        )
     }
 
     fn data(&self) -> String {
@@ -86,10 +107,14 @@ impl Cluster {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
+        assert!(self.succeeds(program, arguments), "{program} {arguments:?}");
+    }
+
+    fn succeeds(&self, program: &str, arguments: &[&str]) -> bool {
         // Postgres refuses to be root.
         let mut command = command(&self.bin.join(program), unprivileged_user());
         let status = command.args(arguments).stdout(Stdio::null()).status();
-        assert!(status.is_ok_and(|s| s.success()), "{program} {arguments:?}");
+        status.is_ok_and(|status| status.success())
     }
 }
 

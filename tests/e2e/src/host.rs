@@ -82,7 +82,8 @@ fn spin(spin: &PathBuf, project: &Project, owner_url: &str, variables: &[Variabl
         .stderr(log(project))
         .env("SPIN_VARIABLE_NODEAI_DATABASE_URL", guest_url)
         .env("SPIN_VARIABLE_NODEAI_MASTER_KEYS", master_keys)
-        .env("SPIN_VARIABLE_NODEAI_ALLOW_PRIVATE_HOSTS", "127.0.0.1");
+        .env("SPIN_VARIABLE_NODEAI_ALLOW_PRIVATE_HOSTS", "127.0.0.1")
+        .env("SPIN_VARIABLE_NODEAI_POSTGRES_HOSTS", "127.0.0.1");
     set(&mut command, variables);
     let mut process = Running::start(command);
     let url = format!("http://{address}");

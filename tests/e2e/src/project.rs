@@ -54,7 +54,8 @@ impl Project {
             .current_dir(&self.0)
             .args(["up", "--quiet", "--no-build", "--listen", listen])
             .args(["--allow-private", "127.0.0.1", "--ready-file"])
-            .arg(ready);
+            .arg(ready)
+            .env("SPIN_VARIABLE_NODEAI_POSTGRES_HOSTS", "127.0.0.1");
         command
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/v1/chat/completions", post(chat))
         .route("/v1/embeddings", post(embeddings))
+        .route("/v1/rerank", post(rerank))
         .route("/v1/models", get(models))
 }
 
@@ -151,6 +152,37 @@ async fn embeddings(
     Ok(plan.whole(&json!({
         "object": "list", "data": data, "model": model,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    })))
+}
+
+/// Jina's form of reranking (<https://jina.ai/reranker/>), which OpenAI has no form of; by common words.
+async fn rerank(
+    State(shared): State<Shared>,
+    Json(body): Json<Value>,
+) -> Result<Response, Response> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let model = text(&body["model"]).ok_or_else(|| bad_request("model is required"))?;
+    let query = text(&body["query"]).ok_or_else(|| bad_request("query is required"))?;
+    let documents = body["documents"].as_array();
+    let documents = documents.ok_or_else(|| bad_request("documents is required"))?;
+    let documents: Vec<String> = documents.iter().filter_map(text).collect();
+    let read = [std::slice::from_ref(&query), &documents].concat();
+    let plan = Plan::draw(&shared, &model, &read, error).await?;
+    let asked = embed(&query, 64);
+    let score = |document: &String| -> f64 {
+        let pairs = embed(document, 64).into_iter().zip(&asked);
+        pairs.map(|(a, b)| a * b).sum()
+    };
+    let mut results: Vec<(usize, f64)> = documents.iter().map(score).enumerate().collect();
+    results.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let top = body["top_n"]
+        .as_u64()
+        .map_or(usize::MAX, |top| top as usize);
+    let results = results.iter().take(top);
+    let results = results.map(|(at, score)| json!({"index": at, "relevance_score": score}));
+    Ok(plan.whole(&json!({
+        "model": model, "results": results.collect::<Vec<_>>(),
+        "usage": {"total_tokens": plan.prompt_tokens},
     })))
 }
 

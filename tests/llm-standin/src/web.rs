@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Multipart, Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/web/people", get(people))
         .route("/web/pages", get(pages))
         .route("/web/echo", any(echo))
+        .route("/web/form", post(form))
         .route("/web/status/{status}", any(status))
         .route("/web/redirect/{left}", any(redirect))
         .route("/web/away", any(away))
@@ -70,6 +71,24 @@ async fn echo(
         })
         .collect();
     Json(json!({"method": method.as_str(), "query": query, "headers": headers, "body": body}))
+}
+
+/// The parts of a form with files.
+async fn form(mut form: Multipart) -> Result<Json<Value>, StatusCode> {
+    let mut parts = Vec::new();
+    while let Some(part) = form
+        .next_field()
+        .await
+        .map_err(|_| StatusCode::BAD_REQUEST)?
+    {
+        let [name, file, kind] = [part.name(), part.file_name(), part.content_type()]
+            .map(|text| text.map(str::to_owned));
+        let bytes = part.bytes().await.map_err(|_| StatusCode::BAD_REQUEST)?;
+        parts.push(
+            json!({"name": name, "filename": file, "content_type": kind, "bytes": bytes.to_vec()}),
+        );
+    }
+    Ok(Json(Value::Array(parts)))
 }
 
 /// A queued behaviour comes first: its status, or 200.

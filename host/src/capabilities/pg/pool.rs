@@ -18,6 +18,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long a request waits for a free connection.
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How many URLs may have a pool before those without work lose theirs: nodes bring URLs of their own.
+const MOST_POOLS: usize = 64;
+
 /// A pool of sessions.
 pub type Pool = managed::Pool<Manager>;
 /// A session that was taken from its pool.
@@ -61,14 +64,18 @@ impl Pools {
             .runtime(deadpool::Runtime::Tokio1)
             .wait_timeout(Some(WAIT_LIMIT))
             .build()?;
-        Ok(self
-            .pools
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(key)
-            .or_insert(pool)
-            .clone())
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        if pools.len() >= MOST_POOLS {
+            pools.retain(|_, pool| is_at_work(pool));
+        }
+        Ok(pools.entry(key).or_insert(pool).clone())
     }
+}
+
+/// Whether a session is on loan, or somebody waits for one.
+fn is_at_work(pool: &Pool) -> bool {
+    let status = pool.status();
+    status.waiting > 0 || status.available < status.size
 }
 
 /// Makes sessions.

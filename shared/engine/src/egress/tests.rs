@@ -61,6 +61,26 @@ fn hosts_are_read_from_the_nodes() {
             "llm",
             json!({"model": "builtin/echo", "prompt": "https://not.a.call/"})
         ),
+        node(
+            "f",
+            "embed",
+            json!({"model": "voyage/voyage-3.5", "text": "x"})
+        ),
+        node(
+            "g",
+            "slack",
+            json!({"operation": "list_channels", "token": "t"})
+        ),
+        node(
+            "h",
+            "email",
+            json!({"provider": "postmark", "api_key": "k", "from": "a@b.c", "to": ["d@e.f"], "subject": "s", "text": "t"})
+        ),
+        node(
+            "i",
+            "notion",
+            json!({"operation": "get_page", "token": "t", "page_id": "p", "base_url": "https://notion.example/v1"})
+        ),
     ]);
     let found = egress(&document(nodes, json!({})));
     assert_eq!(found.declared, None);
@@ -71,8 +91,12 @@ fn hosts_are_read_from_the_nodes() {
             "api.anthropic.com",
             "api.example.com:8443",
             "api.openai.com",
+            "api.postmarkapp.com",
+            "api.voyageai.com",
             "b.example",
             "generativelanguage.googleapis.com",
+            "notion.example",
+            "slack.com",
             "tool.example"
         ]
     );

@@ -1,8 +1,11 @@
-//! Nodes built on a model: an agent with tools, a classifier, an extractor, a summariser.
+//! Nodes built on a model: an agent with tools, a classifier, an extractor, a summariser; embeddings and reranking.
 
 pub(super) mod agent;
 pub(super) mod classify;
+pub(super) mod embed;
 pub(super) mod extract;
+pub(super) mod measure;
+pub(super) mod rerank;
 pub(super) mod summary;
 
 use serde_json::{Value, json};
@@ -43,3 +46,6 @@ fn instructions(own: String, more: Option<&str>) -> Option<String> {
         None => own,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{COMMON, Call};
 use crate::log::NodeError;
+use crate::scope::Scope;
 use crate::template::TemplateError;
 
 /// How the strings of a config field are read.
@@ -22,10 +23,13 @@ pub(crate) enum Role {
 
 /// Names that a field's strings may use beside the common ones, by the keyword `x-nodeai-names`. Such a field is not
 /// rendered with the config: the node does it, once per item.
-pub(crate) fn names(schema: &Value) -> Vec<&str> {
-    let names = schema.get("x-nodeai-names").and_then(Value::as_array);
-    let names = names.into_iter().flatten();
-    names.filter_map(Value::as_str).collect()
+///
+/// Those of `x-nodeai-batch-names` count where the node has `batch`; the node then renders its whole config once per item.
+pub(crate) fn names<'a>(schema: &'a Value, data: &Map<String, Value>) -> Vec<&'a str> {
+    let list = |keyword: &str| schema.get(keyword).and_then(Value::as_array);
+    let of_batch = list("x-nodeai-batch-names").filter(|_| data.contains_key("batch"));
+    let lists = list("x-nodeai-names").into_iter().chain(of_batch);
+    lists.flatten().filter_map(Value::as_str).collect()
 }
 
 /// The role that a field's schema gives it by the keyword `x-nodeai`.
@@ -38,7 +42,30 @@ pub(crate) fn role(schema: &Value) -> Role {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// The same with another config, read in another scope.
+    pub(crate) fn with<'b>(
+        &self,
+        data: &'b Map<String, Value>,
+        scope: &'b Scope<'b>,
+        schema: &'b Value,
+    ) -> Call<'b>
+    where
+        'a: 'b,
+    {
+        Call {
+            kind: self.kind,
+            data,
+            templates: self.templates,
+            scope,
+            inputs: self.inputs,
+            incoming: self.incoming,
+            schema,
+            round: self.round,
+            callee: None,
+        }
+    }
+
     /// The value of a field of this name, or else the one value that came in.
     pub(crate) fn value_or_incoming(
         &self,

@@ -1,5 +1,7 @@
 //! `http`: sends a request to a web service, and those for further pages.
 
+mod batch;
+mod body;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -7,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+pub use self::batch::HttpBatch;
+use self::body::{ReadAs, SendAs};
 pub use self::pages::Paged;
 use self::pages::Pages;
 use super::{Call, Effect, Outcome, Spec, port};
@@ -23,37 +27,18 @@ pub(super) fn spec() -> Spec {
         title: "HTTP request".into(),
         description: "Sends a request to a web service. Follows up to 5 redirects; an answer of 400 or more fails the node unless fail_on_status is false.".into(),
         category: "network".into(),
-        config_schema: json!({
-            "type": "object",
-            "additionalProperties": false,
-            "required": ["url"],
-            "properties": {
-                "method": {"type": "string", "enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], "default": "GET"},
-                "url": {"type": "string", "minLength": 1, "description": "http:// or https://"},
-                "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "query": {"type": "object", "additionalProperties": {}, "description": "Added to the URL; lists repeat the name, null leaves it out"},
-                "auth": {
-                    "type": "object",
-                    "additionalProperties": false,
-                    "required": ["connection"],
-                    "properties": {"connection": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id or name of a connected account; its access token is sent to its provider's hosts"}},
-                },
-                "body": {"description": "An object or list is sent as JSON, a string as text"},
-                "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
-                "fail_on_status": {"type": "boolean", "default": true},
-                "pagination": pages::schema(),
-            },
-        }),
+        config_schema: config_schema(),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
         outputs: vec![port("output", "The answer", json!({
             "type": "object",
             "properties": {
                 "status": {"type": "integer"},
                 "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-                "body": {"description": "Parsed if the answer says it is JSON, else text; of the last page"},
-                "items": {"type": "array", "description": "With pagination: the items of all pages"},
+                "body": {"description": "As response_type says; of the last page"},
+                "items": {"type": "array", "description": "With pagination: the items of all pages. With batch: status, headers and body of each answer, or error"},
                 "pages": {"type": "integer", "description": "With pagination: how many"},
                 "complete": {"type": "boolean", "description": "With pagination: whether it ended before max_pages"},
+                "failed": {"type": "integer", "description": "With batch: how many requests failed"},
             },
         }))],
         example: json!({
@@ -64,6 +49,34 @@ pub(super) fn spec() -> Spec {
             "retry": {"max_attempts": 3},
         }),
     }
+}
+
+fn config_schema() -> Value {
+    let mut schema = json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["url"],
+            "properties": {
+                "method": {"type": "string", "enum": ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], "default": "GET"},
+                "url": {"type": "string", "minLength": 1, "x-nodeai-batch-names": batch::NAMES, "description": "http:// or https://"},
+                "headers": {"type": "object", "x-nodeai-batch-names": batch::NAMES, "additionalProperties": {"type": "string"}},
+                "query": {"type": "object", "x-nodeai-batch-names": batch::NAMES, "additionalProperties": {}, "description": "Added to the URL; lists repeat the name, null leaves it out"},
+                "auth": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["connection"],
+                    "properties": {"connection": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id or name of a connected account; its access token is sent to its provider's hosts"}},
+                },
+                "max_response_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "default": MOST_BYTES},
+                "fail_on_status": {"type": "boolean", "default": true},
+                "pagination": pages::schema(),
+                "batch": batch::schema(),
+            },
+    });
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.extend(body::schemas());
+    }
+    schema
 }
 
 /// A request to send.
@@ -87,6 +100,8 @@ pub struct HttpCall {
     pages: Option<Pages>,
     /// What of the answer is the output.
     read: Read,
+    /// What its body is read as.
+    read_as: ReadAs,
 }
 
 /// What of an answer is the node's output.
@@ -119,7 +134,7 @@ pub(super) fn service(sending: Sending<'_>) -> Result<Effect, NodeError> {
     let fields = sending.headers.iter();
     let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut headers = headers(&fields.collect())?;
-    let body = body(sending.body, &mut headers);
+    let body = body::write(sending.body, SendAs::Auto, &mut headers)?;
     let method = http::Method::from_bytes(sending.method.as_bytes());
     Ok(Effect::Http(Box::new(HttpCall {
         method: method.unwrap_or_default(),
@@ -131,6 +146,7 @@ pub(super) fn service(sending: Sending<'_>) -> Result<Effect, NodeError> {
         connection: sending.connection.map(str::to_owned),
         pages: None,
         read: sending.read,
+        read_as: ReadAs::Auto,
     })))
 }
 
@@ -154,6 +170,10 @@ struct Config {
     #[serde(default)]
     query: Map<String, Value>,
     body: Option<Value>,
+    #[serde(default)]
+    body_type: SendAs,
+    #[serde(default)]
+    response_type: ReadAs,
     max_response_bytes: Option<u64>,
     fail_on_status: Option<bool>,
     auth: Option<Auth>,
@@ -166,7 +186,14 @@ struct Auth {
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
-    let config: Config = call.config()?;
+    if call.data.contains_key("batch") {
+        return batch::decide(call);
+    }
+    let one = call.config().and_then(read_config)?;
+    Ok(Effect::Http(Box::new(one)))
+}
+
+fn read_config(config: Config) -> Result<HttpCall, NodeError> {
     let method = config.method.as_deref().unwrap_or("GET");
     let method = http::Method::from_bytes(method.as_bytes())
         .map_err(|_| NodeError::config("/method: no HTTP method".to_owned()))?;
@@ -176,8 +203,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         let message = "/headers/authorization: is set by auth already".to_owned();
         return Err(NodeError::config(message));
     }
-    let body = body(config.body, &mut headers);
-    Ok(Effect::Http(Box::new(HttpCall {
+    let body = body::write(config.body, config.body_type, &mut headers)?;
+    Ok(HttpCall {
         method,
         url: url(&config.url, &config.query)?,
         headers,
@@ -187,7 +214,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         connection,
         pages: config.pagination.map(Pages::new).transpose()?,
         read: Read::Whole,
-    })))
+        read_as: config.response_type,
+    })
 }
 
 /// A URL that is written out must be one.
@@ -256,17 +284,6 @@ fn headers(config: &BTreeMap<String, String>) -> Result<http::HeaderMap, NodeErr
     Ok(headers)
 }
 
-fn body(config: Option<Value>, headers: &mut http::HeaderMap) -> Vec<u8> {
-    let (text, kind) = match config {
-        None | Some(Value::Null) => return Vec::new(),
-        Some(Value::String(text)) => (text, "text/plain; charset=utf-8"),
-        Some(json) => (json.to_string(), "application/json"),
-    };
-    let kind = http::HeaderValue::from_static(kind);
-    headers.entry(http::header::CONTENT_TYPE).or_insert(kind);
-    text.into_bytes()
-}
-
 impl HttpCall {
     /// What is known of the call before its answer. The URL goes without query and
     /// credentials: both may hold secrets.
@@ -296,7 +313,17 @@ impl HttpCall {
             self.fail_on_status,
             self.connection,
             self.pages.as_ref().map(Pages::identity),
+            self.read_as,
         ])
+    }
+
+    /// What is sent, for the log.
+    pub(super) fn shown(&self) -> Value {
+        json!({
+            "method": self.method.as_str(),
+            "url": self.meta().url,
+            "body": String::from_utf8_lossy(&self.body),
+        })
     }
 
     /// Turns the answer into the node's output.
@@ -318,8 +345,12 @@ impl HttpCall {
             error.retry_after_ms = retry_after_ms(&reply.headers);
             return (meta, Err(error));
         }
+        let body = match body::read(&reply, self.read_as) {
+            Ok(body) => body,
+            Err(error) => return (meta, Err(error)),
+        };
         if self.read != Read::Whole {
-            return (meta, self.service_output(read_body(&reply)));
+            return (meta, self.service_output(body));
         }
         let headers: Map<String, Value> = reply
             .headers
@@ -334,7 +365,7 @@ impl HttpCall {
         let output = json!({
             "status": reply.status,
             "headers": headers,
-            "body": read_body(&reply),
+            "body": body,
         });
         (meta, Ok(Outcome::new(output)))
     }
@@ -358,25 +389,6 @@ impl HttpCall {
         }
         Ok(Outcome::new(body))
     }
-}
-
-pub(super) fn read_body(reply: &HttpReply) -> Value {
-    let kind = reply
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let says_json = kind == "application/json" || kind.ends_with("+json");
-    let parsed = says_json
-        .then(|| serde_json::from_slice(&reply.body).ok())
-        .flatten();
-    parsed.unwrap_or_else(|| String::from_utf8_lossy(&reply.body).into_owned().into())
 }
 
 fn retry_after_ms(headers: &http::HeaderMap) -> Option<u64> {

@@ -16,6 +16,7 @@ mod llm;
 mod merge;
 mod note;
 mod output;
+mod postgres;
 mod respond;
 mod stop;
 mod switch;
@@ -30,14 +31,17 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::ai::measure::MeasureCall;
 pub use self::code::{CodeCall, LogLine};
 pub(crate) use self::config::{Role, names, role};
+pub(crate) use self::connect::base as service_base;
 pub use self::flow::WorkflowRef;
 pub(crate) use self::flow::{Flow, Join, LOOP_NAMES, OnItemError, own_handles};
-pub use self::http::{HttpCall, HttpReply, Paged};
+pub use self::http::{HttpBatch, HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
 pub(crate) use self::llm::to_micros;
 pub use self::llm::{LlmCall, Model, Next, Talk};
+pub use self::postgres::SqlCall;
 pub use self::wait::WaitCall;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
@@ -117,34 +121,58 @@ pub enum Effect {
     Wait(Box<WaitCall>),
     /// Ask a model.
     Llm(Box<LlmCall>),
+    /// Ask a model that gives numbers: vectors, ranks.
+    Measure(Box<MeasureCall>),
     /// Send a request.
     Http(Box<HttpCall>),
+    /// Send requests, some at a time.
+    HttpBatch(Box<HttpBatch>),
+    /// Run a statement in a database of the user's own.
+    Sql(Box<SqlCall>),
     /// Run the user's code, or a node of the user's own.
     Code(Box<CodeCall>),
 }
 
 impl Effect {
-    /// `done`, `enter`, `wait`, `llm`, `http`, `code` or `custom`.
+    /// `done`, `enter`, `wait`, `llm`, `measure`, `http`, `sql`, `code` or `custom`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Done(_) | Self::Passed(..) => "done",
             Self::Enter(_) => "enter",
             Self::Wait(_) => "wait",
             Self::Llm(_) => "llm",
-            Self::Http(_) => "http",
+            Self::Measure(_) => "measure",
+            Self::Http(_) | Self::HttpBatch(_) => "http",
+            Self::Sql(_) => "sql",
             Self::Code(call) => call.kind(),
         }
+    }
+
+    /// Whether it is a call, which others make.
+    pub fn is_call(&self) -> bool {
+        match self {
+            Self::Done(_) | Self::Passed(..) | Self::Enter(_) | Self::Wait(_) => false,
+            Self::Code(_) => true,
+            _ => self.sends(),
+        }
+    }
+
+    /// Whether it is a call that sends requests to hosts.
+    pub fn sends(&self) -> bool {
+        matches!(
+            self,
+            Self::Llm(_) | Self::Measure(_) | Self::Http(_) | Self::HttpBatch(_) | Self::Sql(_)
+        )
     }
 
     /// What a call sends, for the log; none for what needs no call. Secrets are still in it.
     pub(crate) fn shown(&self) -> Option<Value> {
         match self {
             Self::Llm(call) => Some(call.shown()),
-            Self::Http(call) => Some(json!({
-                "method": call.method.as_str(),
-                "url": call.meta().url,
-                "body": String::from_utf8_lossy(&call.body),
-            })),
+            Self::Measure(call) => Some(call.shown()),
+            Self::Http(call) => Some(call.shown()),
+            Self::HttpBatch(batch) => Some(batch.shown()),
+            Self::Sql(call) => Some(call.shown()),
             Self::Code(call) => Some(call.shown()),
             _ => None,
         }
@@ -154,7 +182,10 @@ impl Effect {
     pub(crate) fn identity(&self) -> Option<Value> {
         match self {
             Self::Llm(call) => Some(json!(["llm", call.identity()])),
+            Self::Measure(call) => Some(json!(["measure", call.identity()])),
             Self::Http(call) => Some(json!(["http", call.identity()])),
+            Self::HttpBatch(batch) => Some(json!(["http_batch", batch.identity()])),
+            Self::Sql(call) => Some(json!(["sql", call.identity()])),
             Self::Code(call) => Some(json!([call.kind(), call.identity()])),
             _ => None,
         }
@@ -241,7 +272,10 @@ pub(crate) fn kinds() -> &'static [Kind] {
             Kind::new(ai::classify::spec(), ai::classify::decide).checked(llm::check),
             Kind::new(ai::extract::spec(), ai::extract::decide).checked(llm::check),
             Kind::new(ai::summary::spec(), ai::summary::decide).checked(llm::check),
+            Kind::new(ai::embed::spec(), ai::embed::decide).checked(ai::measure::check),
+            Kind::new(ai::rerank::spec(), ai::rerank::decide).checked(ai::measure::check),
             Kind::new(http::spec(), http::decide).checked(http::check),
+            Kind::new(postgres::spec(), postgres::decide),
             Kind::new(code::spec(), code::decide).checked(code::check),
             Kind::new(template::spec(), template::decide),
             Kind::new(transform::spec(), transform::decide),

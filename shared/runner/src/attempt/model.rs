@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Most bytes of a model's answer that are read.
-const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const MOST_LLM_BYTES: u64 = 16 * 1024 * 1024;
 /// Most bytes of a failure's body that are read.
 const MOST_ERROR_BYTES: u64 = 64 * 1024;
 /// How long a call waits for what other calls hold of a budget, and how long between two looks at most.
@@ -27,25 +27,29 @@ const MOST_PAUSE_US: u64 = 2_000_000;
 const GRACE_MS: u64 = 60_000;
 
 /// A question without a (whole) answer.
-struct Unanswered {
+pub(super) struct Unanswered {
     error: NodeError,
     /// Whether it may have been paid for all the same.
     paid: bool,
 }
 
 impl Unanswered {
-    fn free(error: impl Into<NodeError>) -> Self {
+    pub(super) fn free(error: impl Into<NodeError>) -> Self {
         Self {
             error: error.into(),
             paid: false,
         }
     }
 
-    fn paid(error: impl Into<NodeError>) -> Self {
+    pub(super) fn paid(error: impl Into<NodeError>) -> Self {
         Self {
             error: error.into(),
             paid: true,
         }
+    }
+
+    pub(super) fn into_error(self) -> NodeError {
+        self.error
     }
 }
 
@@ -105,14 +109,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 
     /// The test model streams word by word. Its tokens cost nothing, but they count.
     async fn recite(&self, which: &Which, answer: ChatResponse) -> Result<ChatResponse, NodeError> {
-        if self.metered().await? {
-            let now_us = self.ports.clock.now_us();
-            let used = answer
-                .usage
-                .map(|usage| amount(&answer.model, usage, now_us));
-            let paid = self.reserve(which, used.unwrap_or_default()).await?;
-            self.settle(paid, used).await;
-        }
+        self.count(which, &answer.model, answer.usage).await?;
         if self.ports.sink.wants_events() {
             for piece in echo::pieces(&answer.text) {
                 self.tell_token(which, piece).await?;
@@ -142,35 +139,83 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         let key = which.next_key(&[uri.as_bytes(), request.body().as_ref()]);
         add_key(request.headers_mut(), &key);
         self.check(which, &uri)?;
-        if !metered {
-            let answer = self.exchange(which, endpoint, request, first_token_us);
-            return answer.await.map_err(|failed| failed.error);
-        }
         let most = bound::most_usage(chat, request.body().len());
+        let answer = self.exchange(which, endpoint, request, first_token_us);
+        let Some(bounded) = metered.then_some(most) else {
+            return answer.await.map_err(Unanswered::into_error);
+        };
+        self.pay(which, &reference, bounded, |answer| answer.usage, answer)
+            .await
+    }
+
+    /// Counts tokens of a test model: they cost nothing.
+    pub(super) async fn count(
+        &self,
+        which: &Which,
+        reference: &str,
+        usage: Option<Usage>,
+    ) -> Result<(), NodeError> {
+        if self.metered().await? {
+            let now_us = self.ports.clock.now_us();
+            let used = usage.map(|usage| amount(reference, usage, now_us));
+            let paid = self.reserve(which, used.unwrap_or_default()).await?;
+            self.settle(paid, used).await;
+        }
+        Ok(())
+    }
+
+    /// Makes a call that is paid for: all that it may cost is reserved before, and what it did cost is settled after it.
+    pub(super) async fn pay<T>(
+        &self,
+        which: &Which,
+        reference: &str,
+        most: Usage,
+        used: fn(&T) -> Option<Usage>,
+        call: impl Future<Output = Result<T, Unanswered>>,
+    ) -> Result<T, NodeError> {
         let at_most = Amount {
-            pusd: bound::most_cost(&reference, &most),
-            ..amount(&reference, most, 0)
+            pusd: bound::most_cost(reference, &most),
+            ..amount(reference, most, 0)
         };
         let paid = self.reserve(which, at_most).await?;
         let now_us = self.ports.clock.now_us();
         paid.hold.begin();
-        let answer = self
-            .exchange(which, endpoint, request, first_token_us)
-            .await;
+        let answer = call.await;
         // Without the provider's own count, all that was reserved counts.
-        let used = match &answer {
-            Ok(answer) => answer.usage.map(|usage| amount(&reference, usage, now_us)),
+        let cost = match &answer {
+            Ok(answer) => used(answer).map(|usage| amount(reference, usage, now_us)),
             Err(failed) => (!failed.paid).then(|| Amount {
                 tokens: 0,
                 pusd: Some(0),
             }),
         };
-        self.settle(paid, used).await;
-        answer.map_err(|failed| failed.error)
+        self.settle(paid, cost).await;
+        answer.map_err(Unanswered::into_error)
     }
 
-    /// Sends the question and reads the answer. A status that is no success is not paid for; a connection that breaks once
-    /// the question is out may be.
+    /// Sends a request to a provider. A status that is no success is not paid for; a connection that breaks once the
+    /// request is out may be.
+    pub(super) async fn send_to(
+        &self,
+        which: &Which,
+        endpoint: &Endpoint,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Body>, Unanswered> {
+        let response = self.ports.http.send(request, which.timeout_ms).await;
+        let response = response.map_err(|error| Unanswered {
+            paid: error.sent,
+            error: transport(error),
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (head, body) = response.into_parts();
+        let body = read_start(body, MOST_ERROR_BYTES).await;
+        let error = endpoint.classify(head.status, &head.headers, &body);
+        Err(Unanswered::free(error))
+    }
+
+    /// Sends the question and reads the answer.
     async fn exchange(
         &self,
         which: &Which,
@@ -178,17 +223,8 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         request: http::Request<Bytes>,
         first_token_us: &Cell<Option<i64>>,
     ) -> Result<ChatResponse, Unanswered> {
-        let response = self.ports.http.send(request, which.timeout_ms).await;
-        let response = response.map_err(|error| Unanswered {
-            paid: error.sent,
-            error: transport(error),
-        })?;
+        let response = self.send_to(which, endpoint, request).await?;
         let (head, body) = response.into_parts();
-        if !head.status.is_success() {
-            let body = read_start(body, MOST_ERROR_BYTES).await;
-            let error = endpoint.classify(head.status, &head.headers, &body);
-            return Err(Unanswered::free(error));
-        }
         let kind = head
             .headers
             .get(header::CONTENT_TYPE)
@@ -206,7 +242,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     }
 
     /// Whether anything limits what the run may spend.
-    async fn metered(&self) -> Result<bool, NodeError> {
+    pub(super) async fn metered(&self) -> Result<bool, NodeError> {
         Ok(self.meter.limits() || self.ports.budget.apply().await?)
     }
 
@@ -319,7 +355,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     }
 
     /// The node's own key, else the provider's secret.
-    async fn key_of(&self, which: &Which, model: &Model) -> Result<Option<String>, NodeError> {
+    pub(super) async fn key_of(
+        &self,
+        which: &Which,
+        model: &Model,
+    ) -> Result<Option<String>, NodeError> {
         let (None, Some(name)) = (&model.api_key, model.endpoint.key_secret) else {
             return Ok(model.api_key.clone());
         };
@@ -341,7 +381,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         }
     }
 
-    fn check(&self, which: &Which, url: &str) -> Result<(), NodeError> {
+    pub(super) fn check(&self, which: &Which, url: &str) -> Result<(), NodeError> {
         let url =
             Url::parse(url).map_err(|error| NodeError::config(format!("bad URL: {error}")))?;
         self.check_url(which, &url)

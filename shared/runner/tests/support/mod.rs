@@ -88,6 +88,7 @@ impl App {
             sink: &self.events,
             cache: &self.cache,
             budget: &self.budget,
+            databases: &nodeai_runner::NoDatabases,
         }
     }
 }

@@ -45,6 +45,7 @@ impl Outside {
             sink: &NoSink,
             cache: &NoCache,
             budget: &nodeai_runner::NoBudget,
+            databases: &nodeai_runner::NoDatabases,
         };
         let never = CancelOn::new(futures::future::pending());
         let run = nodeai_runner::run(plan, start, Options::default(), &ports, &never);

@@ -3,6 +3,7 @@
 mod custom_nodes;
 mod database_gone;
 mod exactly_once;
+mod ingest;
 mod master_key;
 mod misconfigured;
 mod one_budget;

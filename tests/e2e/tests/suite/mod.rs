@@ -25,6 +25,7 @@ mod matrix;
 mod nodes;
 mod oauth;
 mod otlp;
+mod outside;
 mod profiles;
 mod queue;
 mod runs;

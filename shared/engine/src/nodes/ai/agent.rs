@@ -13,9 +13,10 @@ use crate::schema::{Checker, Templates as Mode};
 use crate::scope::{Local, Surroundings};
 use crate::template::Templates;
 
-/// Node types that can be tools: they give a value, run code or send one request.
-const TOOLS: [&str; 23] = [
+/// Node types that can be tools: they give a value, run code, ask a database or send one request.
+const TOOLS: [&str; 24] = [
     "http",
+    "postgres",
     "code",
     "template",
     "transform",

@@ -67,30 +67,23 @@ pub(super) fn check(data: &Fields, at: &str, faults: &mut Faults) {
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let mail: Mail = call.config()?;
     let bearer = format!("Bearer {}", mail.api_key);
-    let (base, path, header, body) = match mail.provider.as_str() {
+    let (path, header, body) = match mail.provider.as_str() {
         "sendgrid" => (
-            "https://api.sendgrid.com",
             "/v3/mail/send",
             ("authorization", bearer.as_str()),
             sendgrid(&mail),
         ),
         "postmark" => (
-            "https://api.postmarkapp.com",
             "/email",
             ("x-postmark-server-token", mail.api_key.as_str()),
             postmark(&mail),
         ),
-        _ => (
-            "https://api.resend.com",
-            "/emails",
-            ("authorization", bearer.as_str()),
-            resend(&mail),
-        ),
+        _ => ("/emails", ("authorization", bearer.as_str()), resend(&mail)),
     };
     let base = mail
         .base_url
         .as_deref()
-        .unwrap_or(base)
+        .unwrap_or(base(&mail.provider))
         .trim_end_matches('/');
     http::service(Sending {
         method: "POST",
@@ -101,6 +94,15 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         connection: None,
         read: Read::Body,
     })
+}
+
+/// Where a provider's API is.
+pub(super) fn base(provider: &str) -> &'static str {
+    match provider {
+        "sendgrid" => "https://api.sendgrid.com",
+        "postmark" => "https://api.postmarkapp.com",
+        _ => "https://api.resend.com",
+    }
 }
 
 fn list(addresses: &[String]) -> Value {

@@ -170,6 +170,21 @@ impl Service {
     }
 }
 
+/// Where the service of a node is unless its `base_url` says otherwise.
+pub(crate) fn base(kind: &str, data: &Fields) -> Option<&'static str> {
+    let services = [
+        &slack::SERVICE,
+        &github::SERVICE,
+        &notion::SERVICE,
+        &google_sheets::SERVICE,
+    ];
+    if kind == "email" {
+        return data.get("provider")?.as_str().map(email::base);
+    }
+    let found = services.into_iter().find(|service| service.kind == kind);
+    found.map(|service| service.base)
+}
+
 /// A URL that is written out must be one.
 fn check_base(data: &Fields, at: &str, faults: &mut Faults) {
     let base = data.get("base_url").and_then(Value::as_str);

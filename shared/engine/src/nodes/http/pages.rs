@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{HttpCall, HttpReply, read_body};
+use super::body::{ReadAs, read};
+use super::{HttpCall, HttpReply};
 use crate::log::{CallMeta, NodeError};
 use crate::nodes::Outcome;
 
@@ -233,7 +234,8 @@ impl HttpCall {
             let (meta, result) = self.finish(reply);
             return Paged::Done(meta, result);
         };
-        let body = read_body(&reply);
+        // Pages are lists: whatever the output is read as, these are.
+        let body = read(&reply, ReadAs::Auto).unwrap_or_default();
         let items = body.pointer(&pages.items).and_then(Value::as_array);
         let found = items.map_or(0, Vec::len);
         pages.gathered.extend(items.into_iter().flatten().cloned());
@@ -293,6 +295,7 @@ mod tests {
             connection: None,
             pages: Some(Pages::new(config).expect("valid")),
             read: crate::nodes::http::Read::Whole,
+            read_as: ReadAs::Auto,
         }
     }
 
