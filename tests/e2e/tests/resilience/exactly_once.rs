@@ -44,8 +44,9 @@ fn ask(mortal: &Mortal, me: &Tenant, n: usize) -> Reply {
     let key = format!("key-{n}");
     loop {
         let reply = mortal.insist(|| me.try_post_with(path, &[("idempotency-key", &key)], &body));
-        // 409: the run was begun by a host that is dead now; housekeeping ends it. 503: the database was cut off.
-        if reply.status != 409 && reply.status != 503 {
+        // 409: the run was begun by a host that is dead now; housekeeping ends it. 503: the database was cut off. 504: it was
+        // so for longer than a request may take.
+        if !matches!(reply.status, 409 | 503 | 504) {
             return reply;
         }
         if reply.json["detail"]

@@ -43,7 +43,7 @@ fn send(mortal: &Mortal, me: &Tenant, body: &Value) {
         let reply = mortal.insist(|| me.try_post("/v1/traces", body));
         match reply.status {
             200 => return,
-            503 => std::thread::yield_now(),
+            503 | 504 => std::thread::yield_now(),
             other => panic!("{other}: {}", reply.text),
         }
     }
