@@ -260,7 +260,7 @@ fn a_listener_that_goes_away_cancels_the_run() {
 #[test]
 fn independent_branches_run_at_the_same_time() {
     let app = App::start();
-    let slow = |id: &str| json!({"id": id, "type": "http", "data": {"url": format!("{}/web/slow/300", app.standin.url)}});
+    let slow = |id: &str| json!({"id": id, "type": "http", "data": {"url": format!("{}/web/slow/1500", app.standin.url)}});
     let document = json!({
         "nodes": [
             {"id": "in", "type": "input"}, slow("a"), slow("b"), slow("c"),
@@ -272,7 +272,7 @@ fn independent_branches_run_at_the_same_time() {
     let begun = Instant::now();
     let finished = app.run(&document, json!({}));
     assert_eq!(finished.outputs, json!({"out": 3}));
-    assert!(begun.elapsed().as_millis() < 800, "{:?}", begun.elapsed());
+    assert!(begun.elapsed().as_millis() < 4_000, "{:?}", begun.elapsed());
 }
 
 #[test]

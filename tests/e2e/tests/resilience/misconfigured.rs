@@ -24,7 +24,7 @@ fn serve(project: &Project, set: impl FnOnce(&mut Command)) -> Unready {
     set(&mut command);
     let host = Running::start(command);
     let url = format!("http://{address}");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(180);
     while Tenant::new(&url, String::new(), String::new())
         .try_get("/healthz")
         .is_none()

@@ -150,7 +150,7 @@ fn what_has_no_end_is_stopped_and_its_neighbours_finish() {
             run.text
         );
         assert!(
-            begun.elapsed() < Duration::from_secs(20),
+            begun.elapsed() < Duration::from_secs(60),
             "{source}: {:?}",
             begun.elapsed()
         );
@@ -167,7 +167,7 @@ fn a_nodes_own_time_limit_holds() {
     let kind = run.json["error"]["kind"].as_str().unwrap_or_default();
     assert!(matches!(kind, "timeout" | "code_limit"), "{}", run.text);
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "{:?}",
         begun.elapsed()
     );
@@ -175,7 +175,7 @@ fn a_nodes_own_time_limit_holds() {
         // Its instance goes with it, long before the expression could have come to an end.
         while !app().log().contains("nobody waits for its response") {
             assert!(
-                begun.elapsed() < Duration::from_secs(20),
+                begun.elapsed() < Duration::from_secs(60),
                 "the instance computes on"
             );
         }

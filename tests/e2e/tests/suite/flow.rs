@@ -155,7 +155,7 @@ fn approval() -> Value {
 
 /// The tenant's run that waits.
 fn waiting_run(me: &Tenant) -> (String, Value) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
         let runs = me.get("/api/v1/workflows/execute");
         for run in runs.json["data"].as_array().into_iter().flatten() {

@@ -25,7 +25,7 @@ fn accepted(reply: &Reply) -> String {
 
 /// The run once it is as wanted.
 fn until(me: &Tenant, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let run = me.get(&format!("{EXECUTE}/{id}"));
         assert_status(&run, 200);
