@@ -18,6 +18,7 @@ pub struct Case {
     pub name: String,
     method: Method,
     path: String,
+    kind: &'static str,
     body: Bytes,
 }
 
@@ -28,7 +29,18 @@ impl Case {
             name: name.to_owned(),
             method: Method::GET,
             path: path.to_owned(),
+            kind: "application/json",
             body: Bytes::new(),
+        }
+    }
+
+    /// A POST of protobuf.
+    pub fn protobuf(path: &str, body: Vec<u8>) -> Self {
+        Self {
+            method: Method::POST,
+            kind: "application/x-protobuf",
+            body: body.into(),
+            ..Self::get("", path)
         }
     }
 
@@ -47,7 +59,7 @@ impl Case {
             .uri(&self.path)
             .header("host", "localhost")
             .header("authorization", format!("Bearer {key}"))
-            .header("content-type", "application/json");
+            .header("content-type", self.kind);
         Ok(request.body(Full::new(self.body.clone()))?)
     }
 }
@@ -100,7 +112,8 @@ impl fmt::Display for Measured {
     }
 }
 
-async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
+/// A connection of its own.
+pub async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -108,7 +121,12 @@ async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
     Ok(sender)
 }
 
-async fn exchange(sender: &mut SendRequest<Full<Bytes>>, case: &Case, key: &str) -> Result<String> {
+/// One request and its answer; gives `server-timing`. Fails unless it was accepted.
+pub async fn exchange(
+    sender: &mut SendRequest<Full<Bytes>>,
+    case: &Case,
+    key: &str,
+) -> Result<String> {
     sender.ready().await?;
     let response = sender.send_request(case.request(key)?).await?;
     let status = response.status();

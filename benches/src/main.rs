@@ -1,11 +1,13 @@
 //! `cargo build --release && cargo run --release -p nodeai-bench`: one run, one machine, NodeAI beside a native server
-//! that does the same SQL; with `engine` as an argument, beside n8n. Absolute numbers depend on the machine; the ratios are what to compare.
+//! that does the same SQL; with `engine` as an argument beside n8n, with `ingest` beside Phoenix. Absolute numbers depend on the machine; the ratios are what to compare.
 
 mod engine;
 mod host;
+mod ingest;
 mod load;
 mod n8n;
 mod native;
+mod phoenix;
 mod proxy;
 
 use anyhow::Result;
@@ -26,9 +28,13 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let seconds = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(4);
     let length = Duration::from_secs(seconds);
-    match args.iter().any(|arg| arg == "engine") {
-        true => runtime.block_on(engine::run(length)),
-        false => runtime.block_on(run(length)),
+    let named = |name: &str| args.iter().any(|arg| arg == name);
+    if named("engine") {
+        runtime.block_on(engine::run(length))
+    } else if named("ingest") {
+        runtime.block_on(ingest::run(length))
+    } else {
+        runtime.block_on(run(length))
     }
 }
 
