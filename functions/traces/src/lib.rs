@@ -5,12 +5,12 @@ mod export;
 mod get;
 mod ingest;
 mod list;
-mod load;
-mod model;
+mod node;
 mod scores;
-mod search;
 mod tail;
 mod views;
+
+use nodeai_tracestore::{load, model, search};
 
 nodeai_app::scope! {
     /// Read traces.

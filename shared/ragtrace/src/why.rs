@@ -206,7 +206,7 @@ fn absent(query: &Query, chunk: &str) -> Why {
             stage.name
         ),
     });
-    why
+    noted(why, stage)
 }
 
 /// From the last list that has it to what became of it.
@@ -344,6 +344,14 @@ fn inside(stage: &Stage, from: Option<(&Stage, &Candidate)>) -> Why {
     };
     why.rank = from.map(|(_, candidate)| candidate.rank);
     why.score = score;
+    noted(why, stage)
+}
+
+/// Says so where a list is not whole: the chunk may be in the rest of it.
+fn noted(mut why: Why, stage: &Stage) -> Why {
+    if stage.incomplete {
+        why.detail += "; the trace has only the beginning of its list";
+    }
     why
 }
 

@@ -27,6 +27,7 @@ mod oauth;
 mod otlp;
 mod outside;
 mod profiles;
+mod query_tracer;
 mod queue;
 mod runs;
 mod secrets;
