@@ -32,6 +32,7 @@ mod queue;
 mod runs;
 mod secrets;
 mod shares;
+mod slos;
 mod streams;
 mod system;
 mod tenants;
