@@ -36,6 +36,7 @@ mod slos;
 mod streams;
 mod system;
 mod tenants;
+mod trace_shares;
 mod trace_views;
 mod traces;
 mod travel;
