@@ -1,4 +1,5 @@
-//! Health of runs: success rates and percentiles, nodes that are slow or fail, errors by what failed; rules and alerts.
+//! Health of runs: success rates and percentiles, nodes that are slow or fail, errors by what failed; rules and alerts;
+//! objectives with their error budgets.
 
 mod alerts;
 mod condition;
@@ -6,6 +7,8 @@ mod errors;
 mod health;
 mod nodes;
 mod rules;
+mod slo_status;
+mod slos;
 mod time;
 
 nodeai_app::scope! {
@@ -17,6 +20,10 @@ nodeai_app::scope! {
     AlertsWrite = "alerts:write";
     /// Ask the rules whether they fire.
     AlertsRun = "alerts:run";
+    /// Read objectives and where they stand.
+    SlosRead = "slos:read";
+    /// Make, change and remove objectives.
+    SlosWrite = "slos:write";
 }
 
 /// The area's routes.
@@ -50,6 +57,16 @@ pub fn routes() -> nodeai_app::Routes {
             alerts::update,
         )
         .post("/evaluate", "Ask all alert rules now", alerts::evaluate)
+        .get("/slos", "Objectives, newest first", slos::list)
+        .post("/slos", "Make an objective", slos::create)
+        .get("/slos/{id}", "One objective", slos::get)
+        .patch("/slos/{id}", "Change an objective", slos::update)
+        .delete("/slos/{id}", "Remove an objective", slos::remove)
+        .get(
+            "/slos/{id}/status",
+            "Attainment, error budget and burn rates",
+            slo_status::handle,
+        )
 }
 
 nodeai_edge::serve!(routes);

@@ -2,7 +2,7 @@
 
 use crate::TracesRead;
 use crate::load;
-use crate::model::SpanNode;
+use crate::node::SpanNode;
 use nodeai_app::Caller;
 use nodeai_http::{Problem, money, reply::Json};
 use schemars::JsonSchema;
@@ -21,11 +21,18 @@ pub struct TraceTree {
 
 /// One call reads trace and spans.
 pub async fn handle(caller: Caller<TracesRead>) -> Result<Json<TraceTree>, Problem> {
-    let stored = load::of_path(&caller).await?;
-    Ok(Json::ok(TraceTree {
-        trace: with_money(stored.trace),
-        spans: tree(stored.spans.into_iter().map(with_content).collect()),
-    }))
+    load::of_path(&caller)
+        .await
+        .map(|stored| Json::ok(stored.into()))
+}
+
+impl From<load::Stored> for TraceTree {
+    fn from(stored: load::Stored) -> Self {
+        Self {
+            trace: with_money(stored.trace),
+            spans: tree(stored.spans.into_iter().map(with_content).collect()),
+        }
+    }
 }
 
 /// What went in and came out, the same for every convention, beside the attributes as they came.

@@ -1,16 +1,17 @@
-//! Traces: ingest over OTLP, search, one trace in its views, scores, export.
+//! Traces: ingest over OTLP, search, one trace in its views, scores, links that show one, export.
 
 mod diff;
 mod export;
 mod get;
 mod ingest;
 mod list;
-mod load;
-mod model;
+mod node;
 mod scores;
-mod search;
+mod shares;
 mod tail;
 mod views;
+
+use nodeai_tracestore::{load, model, search};
 
 nodeai_app::scope! {
     /// Read traces.
@@ -35,6 +36,11 @@ pub fn routes() -> nodeai_app::Routes {
             "New traces as they come, as server-sent events",
             tail::handle,
         )
+        .get(
+            "/shared/{token}",
+            "What a link shows of a trace",
+            shares::link::handle,
+        )
         .get("/{trace_id}", "One trace with its span tree", get::handle)
         .get(
             "/{trace_id}/waterfall",
@@ -47,6 +53,21 @@ pub fn routes() -> nodeai_app::Routes {
             views::graph,
         )
         .get("/{trace_id}/export", "It as OTLP JSON", export::otlp)
+        .post(
+            "/{trace_id}/share",
+            "A link that shows it without signing in",
+            shares::create::handle,
+        )
+        .get(
+            "/{trace_id}/shares",
+            "Its links, newest first",
+            shares::list::handle,
+        )
+        .delete(
+            "/{trace_id}/shares/{share_id}",
+            "Ends a link",
+            shares::remove::handle,
+        )
         .get(
             "/{trace_id}/scores",
             "Its scores and comments",

@@ -90,10 +90,12 @@ fn documents(a: &Map<String, Value>) -> Vec<Value> {
         return list;
     }
     let lists = ["retrieval.documents", "reranker.output_documents"];
-    let list = lists
-        .iter()
-        .map(|name| unflatten(a, name))
-        .find(|list| !list.is_empty());
+    let mut found = lists.iter().map(|name| documents_at(a, name));
+    found.find(|list| !list.is_empty()).unwrap_or_default()
+}
+
+/// Documents that OpenInference has flattened below `prefix`, such as `reranker.input_documents`.
+pub fn documents_at(a: &Map<String, Value>, prefix: &str) -> Vec<Value> {
     let inner = |mut item: Value| match item.get_mut("document").map(Value::take) {
         Some(mut document) => {
             if let Some(metadata) = document.get("metadata").map(parsed) {
@@ -103,7 +105,7 @@ fn documents(a: &Map<String, Value>) -> Vec<Value> {
         }
         None => item,
     };
-    list.unwrap_or_default().into_iter().map(inner).collect()
+    unflatten(a, prefix).into_iter().map(inner).collect()
 }
 
 /// A text that is JSON of a list or an object is that.

@@ -17,7 +17,7 @@ mod read;
 mod reply;
 mod value;
 
-pub use content::{Content, content_of};
+pub use content::{Content, content_of, documents_at, unflatten};
 pub use normalise::{Normalised, Rejected, normalise};
 pub use read::{Encoding, Fault, read};
 pub use reply::{failure, success};

@@ -25,6 +25,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("oauth", oauth::routes()),
         ("observability", observability::routes()),
         ("profiles", profiles::routes()),
+        ("query-tracer", query_tracer::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),
         ("traces", traces::routes()),

@@ -4,7 +4,7 @@ use super::{Role, Share, write};
 use crate::WorkflowsWrite;
 use nodeai_app::inputs::check_expiry;
 use nodeai_app::{Caller, Created, PathId, Valid, clock};
-use nodeai_auth::link_token::LinkToken;
+use nodeai_auth::link_token::{LinkToken, Shows};
 use nodeai_http::{Check, Checker, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,6 @@ pub async fn handle(
 
 /// Never refused in practice: 64 random bytes hold 43 usable ones but once in 10^16 draws.
 fn draw() -> Result<LinkToken, Problem> {
-    LinkToken::mint(&clock::random::<64>())
+    LinkToken::mint(Shows::Workflow, &clock::random::<64>())
         .ok_or_else(|| Problem::internal("no token could be drawn; try again"))
 }

@@ -1,7 +1,7 @@
 //! `GET /api/v1/workflows/shared/{token}`
 
 use nodeai_app::Visitor;
-use nodeai_auth::link_token::LinkToken;
+use nodeai_auth::link_token::{LinkToken, Shows};
 use nodeai_http::Problem;
 use nodeai_http::reply::Json;
 use schemars::JsonSchema;
@@ -32,7 +32,7 @@ struct Opened {
 pub async fn handle(visitor: Visitor) -> Result<Json<Linked>, Problem> {
     let missing = || Problem::not_found("there is no such link, or it is over");
     let token = visitor.cx.parameter("token").unwrap_or_default();
-    let token = LinkToken::parse(token).ok_or_else(missing)?;
+    let token = LinkToken::parse(Shows::Workflow, token).ok_or_else(missing)?;
     let args = json!({"token_hash": token.hash()});
     let opened: Opened = visitor.call("share_open", args).await?;
     opened.workflow.map(Json::ok).ok_or_else(missing)

@@ -1,6 +1,6 @@
 //! Searching: the terms of `q` and of the other parameters, in one SQL function.
 
-use crate::model::Trace;
+use crate::model::{Row, Trace};
 use nodeai_app::{Caller, Scope, clock};
 use nodeai_http::page::{Keyset, encode_cursor};
 use nodeai_http::{FieldError, Problem};
@@ -100,7 +100,5 @@ pub fn shown(found: Value) -> Option<Trace> {
     let mut found = found;
     let at = clock::rfc3339(found["start_us"].as_i64()?);
     found["started_at"] = json!(at);
-    serde_json::from_value::<crate::model::Row>(found)
-        .ok()
-        .map(Trace::from)
+    serde_json::from_value::<Row>(found).ok().map(Trace::from)
 }

@@ -3,6 +3,7 @@
 use nodeai_app::{Caller, Scope, clock};
 use nodeai_http::{Problem, money};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// A trace with its spans, flat, by start.
@@ -15,11 +16,16 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The spans as far as the views need them.
-    pub fn view(&self) -> Vec<nodeai_traceview::Span> {
+    /// The spans as far as somebody needs them, such as [`nodeai_traceview::Span`].
+    pub fn spans_as<T: DeserializeOwned>(&self) -> Vec<T> {
         let read =
             |span: &Map<String, Value>| serde_json::from_value(Value::Object(span.clone())).ok();
         self.spans.iter().filter_map(read).collect()
+    }
+
+    /// The spans as far as the views need them.
+    pub fn view(&self) -> Vec<nodeai_traceview::Span> {
+        self.spans_as()
     }
 }
 

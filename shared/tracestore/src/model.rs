@@ -1,4 +1,4 @@
-//! Traces and spans as the API shows them.
+//! Traces as the API shows them.
 
 use nodeai_store::{Column, tables::traces as col};
 use schemars::JsonSchema;
@@ -26,19 +26,33 @@ pub const COLUMNS: &[Column] = &[
 /// A trace as the store has it.
 #[derive(Debug, Deserialize)]
 pub struct Row {
+    /// 32 hex digits.
     pub trace_id: String,
+    /// Name of the root span.
     pub name: String,
+    /// `run`, `request` or `ingest`.
     pub kind: String,
+    /// `ok`, `error` or `unset`.
     pub status: String,
+    /// RFC 3339.
     pub started_at: String,
+    /// µs.
     pub duration_us: i64,
+    /// The execution, for runs.
     pub execution_id: Option<String>,
+    /// The workflow, for runs of stored workflows.
     pub workflow_id: Option<String>,
+    /// Who caused it.
     pub user_id: Option<String>,
+    /// Number of spans.
     pub span_count: i64,
+    /// Sum over the spans.
     pub prompt_tokens: i64,
+    /// Sum over the spans.
     pub completion_tokens: i64,
+    /// Pico-USD.
     pub cost_pusd: i64,
+    /// What failed, for failed runs.
     pub error: Option<Value>,
 }
 
@@ -97,14 +111,4 @@ impl From<Row> for Trace {
             error: row.error,
         }
     }
-}
-
-/// A span with the spans inside it.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct SpanNode {
-    /// The span: ids, name, kind, status, times, tokens, cost, attributes.
-    #[serde(flatten)]
-    pub span: serde_json::Map<String, Value>,
-    /// Its children, by start.
-    pub children: Vec<SpanNode>,
 }
