@@ -17,4 +17,5 @@ mod telemetry;
 mod tenancy;
 mod traces;
 mod travel;
+mod webhooks;
 mod writes;
