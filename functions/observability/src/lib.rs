@@ -3,6 +3,7 @@
 mod alerts;
 mod condition;
 mod errors;
+mod evaluate;
 mod health;
 mod nodes;
 mod rules;
@@ -49,7 +50,7 @@ pub fn routes() -> nodeai_app::Routes {
             "Acknowledge or resolve an alert",
             alerts::update,
         )
-        .post("/evaluate", "Ask all alert rules now", alerts::evaluate)
+        .post("/evaluate", "Ask the alert rules now", evaluate::handle)
 }
 
 nodeai_edge::serve!(routes);
