@@ -80,6 +80,14 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/cost-intelligence/budgets",
         json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000}),
     );
+    let hook = made(
+        "/api/v1/webhooks",
+        json!({"name": "h", "url": format!("{}/web/echo", app().llm.url), "event_types": ["run.failed"]}),
+    );
+    let tested = owner.post(
+        &format!("/api/v1/webhooks/{}/test", hook.as_str().unwrap()),
+        &json!({}),
+    );
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
@@ -101,6 +109,8 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/observability/rules/": made("/api/v1/observability/rules",
             json!({"name": "a", "condition": {"kind": "absence", "of": "calls", "window_hours": 1}})),
         "/api/v1/observability/alerts/": alert(owner),
+        "/api/v1/webhooks/": hook,
+        "/api/v1/webhooks/deliveries/": tested.json["id"],
         "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
@@ -131,7 +141,8 @@ fn alert(owner: &Tenant) -> Value {
     let rule = json!({"name": "quiet", "condition": condition});
     assert_eq!(owner.post("/api/v1/observability/rules", &rule).status, 201);
     let asked = owner.post("/api/v1/observability/evaluate", &json!({}));
-    asked.json["opened"][0]["id"].clone()
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    owner.get("/api/v1/observability/alerts").json["data"][0]["id"].clone()
 }
 
 #[test]
@@ -188,6 +199,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/metrics/dashboards",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",
+        "/api/v1/webhooks",
+        "/api/v1/webhooks/deliveries",
         "/api/v1/profiles/invitations",
         "/api/v1/usage",
         "/api/v1/audit-logs",
