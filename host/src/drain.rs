@@ -1,4 +1,5 @@
-//! The queue's ticker: asks the application to work on queued runs that are due. Elsewhere a schedule does (see deploy/).
+//! The ticker: asks the application to work on what is due, runs of the queue, deliveries of webhooks, alert rules.
+//! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,42 +14,78 @@ use tokio::sync::Semaphore;
 
 use crate::log;
 
-/// Time between two looks. One that finds nothing costs a statement.
-const EVERY: Duration = Duration::from_secs(1);
-/// Looks that may be at work at the same time: one that found work stays with it.
-const MOST: usize = 4;
-/// Where the application drains.
-const PATH: &str = "/api/v1/workflows/execute/drain";
+type Http = Client<HttpConnector, Full<Bytes>>;
 
-/// Asks once a second, as the operator's schedule (`token`).
+/// What is asked for, and how often.
+struct Job {
+    /// What it is called in the log.
+    what: &'static str,
+    /// Where the application does it.
+    path: &'static str,
+    /// Time between two looks. One that finds nothing costs a statement.
+    every: Duration,
+    /// Looks that may be at work at the same time: one that found work stays with it.
+    most: usize,
+}
+
+const RUNS: Job = Job {
+    what: "queued runs",
+    path: "/api/v1/workflows/execute/drain",
+    every: Duration::from_secs(1),
+    most: 4,
+};
+
+const DELIVERIES: Job = Job {
+    what: "deliveries of webhooks",
+    path: "/api/v1/webhooks/drain",
+    every: Duration::from_secs(1),
+    most: 4,
+};
+
+/// Rules look at hours; the application leaves out those that were asked within the minute.
+const ALERTS: Job = Job {
+    what: "alert rules",
+    path: "/api/v1/observability/evaluate",
+    every: Duration::from_secs(60),
+    most: 1,
+};
+
+/// Asks for each job in its time, as the operator's schedule (`token`).
 pub async fn run(url: String, token: String) {
-    let client: Client<HttpConnector, Full<Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
-    let places = Arc::new(Semaphore::new(MOST));
-    let mut ticks = tokio::time::interval(EVERY);
+    let client: Http = Client::builder(TokioExecutor::new()).build_http();
+    tokio::join!(
+        tick(&RUNS, &client, &url, &token),
+        tick(&DELIVERIES, &client, &url, &token),
+        tick(&ALERTS, &client, &url, &token),
+    );
+}
+
+async fn tick(job: &'static Job, client: &Http, url: &str, token: &str) {
+    let places = Arc::new(Semaphore::new(job.most));
+    let mut ticks = tokio::time::interval(job.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let Ok(place) = places.clone().try_acquire_owned() else {
             continue;
         };
-        let (client, url, token) = (client.clone(), url.clone(), token.clone());
+        let (client, url, token) = (
+            client.clone(),
+            format!("{url}{}", job.path),
+            token.to_owned(),
+        );
         tokio::spawn(async move {
             let _place = place;
             // The application says in its own log what went wrong; the next look tries again.
             if let Err(error) = look(&client, &url, &token).await {
-                log::info(&format!("the queue was not looked at: {error:#}"));
+                log::info(&format!("{} were not looked at: {error:#}", job.what));
             }
         });
     }
 }
 
-async fn look(
-    client: &Client<HttpConnector, Full<Bytes>>,
-    url: &str,
-    token: &str,
-) -> anyhow::Result<()> {
-    let request = http::Request::post(format!("{url}{PATH}"))
+async fn look(client: &Http, url: &str, token: &str) -> anyhow::Result<()> {
+    let request = http::Request::post(url)
         .header(AUTHORIZATION, format!("Bearer {token}"))
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from_static(b"{}")))?;

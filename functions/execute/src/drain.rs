@@ -1,14 +1,11 @@
 //! `POST /api/v1/workflows/execute/drain`
 
 use crate::WorkflowsRun;
-use nodeai_app::{Caller, Cx, Valid, clock};
-use nodeai_http::openapi::Describe;
-use nodeai_http::{Check, Checker, FromCx, Problem, reply::Json};
+use nodeai_app::{Drainer, Valid, clock};
+use nodeai_http::{Check, Checker, Problem, reply::Json};
 use nodeai_runs::{Drain, Left, drain};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::rc::Rc;
-use subtle::ConstantTimeEq;
 
 /// Runs that one request works on at the same time.
 const LANES: usize = 8;
@@ -49,47 +46,24 @@ pub struct Drained {
     due_at: Option<String>,
 }
 
-/// Who may drain: the operator's schedule for everybody, by `nodeai_drain_token`; a caller for the own organisation.
-pub struct Drainer {
-    cx: Rc<Cx>,
-    org_id: Option<String>,
-}
-
-impl FromCx<Cx> for Drainer {
-    async fn from_cx(cx: Rc<Cx>) -> Result<Self, Problem> {
-        let token = cx.env().get("nodeai_drain_token").await;
-        let shown = cx.header("authorization").unwrap_or_default();
-        let shown = shown.strip_prefix("Bearer ").unwrap_or_default();
-        let is_token = |token: &String| bool::from(token.as_bytes().ct_eq(shown.as_bytes()));
-        if token.is_some_and(|token| token.len() >= 16 && is_token(&token)) {
-            return Ok(Self { cx, org_id: None });
-        }
-        let caller = Caller::<WorkflowsRun>::from_cx(cx.clone()).await?;
-        // What it drains opens sessions of its own.
-        caller.session.release();
-        let org_id = Some(caller.org_id().to_owned());
-        Ok(Self { cx, org_id })
-    }
-
-    fn describe(op: &mut Describe) {
-        Caller::<WorkflowsRun>::describe(op);
-    }
-}
-
 /// Takes up queued runs that are due, one after the other, each with its owner's rights.
 pub async fn handle(
-    drainer: Drainer,
+    drainer: Drainer<WorkflowsRun>,
     Valid(request): Valid<DrainRequest>,
 ) -> Result<Json<Drained>, Problem> {
+    // What is drained opens sessions of its own.
+    drainer.release();
+    let org_id = drainer.org_id().map(str::to_owned);
+    let for_all = org_id.is_none();
     let want = Drain {
-        org_id: drainer.org_id.clone(),
+        org_id,
         execution_id: None,
         most: request.most.unwrap_or(1_000),
         time_ms: request.time_ms.unwrap_or(15_000),
         lanes: LANES,
     };
     let mut done = Drained::default();
-    let left = drain(&drainer.cx.app, &want, |slice| {
+    let left = drain(&drainer.cx().app, &want, |slice| {
         done.taken += 1;
         match slice.status.as_str() {
             "waiting" => done.waiting += 1,
@@ -99,10 +73,7 @@ pub async fn handle(
     })
     .await?;
     (done.left, done.due_at) = match left {
-        Left::Nothing(due_us) => {
-            let for_all = drainer.org_id.is_none();
-            ("nothing", due_us.filter(|_| for_all).map(clock::rfc3339))
-        }
+        Left::Nothing(due_us) => ("nothing", due_us.filter(|_| for_all).map(clock::rfc3339)),
         Left::Busy => ("busy", None),
         Left::More => ("more", None),
     };

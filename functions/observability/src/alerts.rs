@@ -1,8 +1,8 @@
-//! `/api/v1/observability/alerts`, `…/evaluate`
+//! `/api/v1/observability/alerts`
 
-use crate::{AlertsRead, AlertsRun, AlertsWrite};
+use crate::{AlertsRead, AlertsWrite};
 use nodeai_app::inputs::uuid_filter;
-use nodeai_app::{Caller, Command, IfMatch, Op, PathId, Query, Reply, Valid, Write, clock};
+use nodeai_app::{Caller, IfMatch, Op, PathId, Query, Reply, Valid, Write, clock};
 use nodeai_http::page::Page;
 use nodeai_http::{Check, Checker, Problem, reply::Json};
 use nodeai_store::{Column, Filter, Select};
@@ -131,43 +131,4 @@ pub async fn update(
         .audit("alert.updated", json!({}))
         .answer(200, &[], &json!({}));
     caller.write(write).await.map(Reply::from)
-}
-
-/// What asking all rules has brought.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Evaluated {
-    /// Rules that were asked: the first 500 that are on.
-    evaluated: i64,
-    /// Alerts that were opened.
-    opened: Vec<Opened>,
-    /// Alerts that were open and still are.
-    still_open: i64,
-    /// Alerts whose rules fire no more.
-    resolved: i64,
-}
-
-/// An alert that was opened.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Opened {
-    /// Its id.
-    id: String,
-    /// The rule.
-    rule_id: String,
-    /// The rule's name.
-    name: String,
-    /// The rule's kind.
-    kind: String,
-    /// What was measured.
-    details: Value,
-}
-
-/// Asks every rule of the organisation now; for a schedule, with a key that may do this.
-pub async fn evaluate(caller: Caller<AlertsRun>) -> Result<Reply<Evaluated>, Problem> {
-    let org_id = caller.org_id().to_owned();
-    let command = Command::named("alerts_evaluate", "alert rules", &org_id, json!({})).answer(
-        200,
-        &[],
-        &json!({}),
-    );
-    caller.write(command).await.map(Reply::from)
 }

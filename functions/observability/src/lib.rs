@@ -4,6 +4,7 @@
 mod alerts;
 mod condition;
 mod errors;
+mod evaluate;
 mod health;
 mod nodes;
 mod rules;
@@ -56,7 +57,7 @@ pub fn routes() -> nodeai_app::Routes {
             "Acknowledge or resolve an alert",
             alerts::update,
         )
-        .post("/evaluate", "Ask all alert rules now", alerts::evaluate)
+        .post("/evaluate", "Ask the alert rules now", evaluate::handle)
         .get("/slos", "Objectives, newest first", slos::list)
         .post("/slos", "Make an objective", slos::create)
         .get("/slos/{id}", "One objective", slos::get)

@@ -2,6 +2,7 @@
 //!
 //! - [`Cx`] is one request; [`serve`](serve::serve) dispatches it and answers whatever happens.
 //! - [`Caller`] is an admitted caller with a scope: the only way to the store.
+//! - [`Drainer`] is the operator's schedule, or a caller for the own organisation: who may work on what is due.
 //! - [`Visitor`] is nobody in particular, and may call what is exposed to everybody.
 //! - [`Valid`], [`Query`], [`PathId`], [`IfMatch`] are inputs that are checked before a handler runs.
 //! - [`Write`] is a write of one row with idempotency, version check, audit row and stored answer; [`Command`] one of
@@ -16,6 +17,7 @@ pub mod app;
 pub mod caller;
 pub mod clock;
 pub mod cx;
+pub mod drainer;
 pub mod errors;
 pub mod flags;
 pub mod inputs;
@@ -30,6 +32,7 @@ pub mod write;
 pub use app::App;
 pub use caller::{Caller, Scope};
 pub use cx::Cx;
+pub use drainer::Drainer;
 pub use errors::store_problem;
 pub use inputs::{IfMatch, PathId, Query, RequiredIfMatch, Valid};
 pub use reply::{Created, Done, Reply};

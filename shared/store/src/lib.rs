@@ -6,6 +6,7 @@
 //! - [`admission`] is what admission is asked and answers.
 //! - [`claim`] takes up a queued run as whoever asked for it.
 //! - [`session`] is one request's admitted session; without admission there is nothing to read with.
+//! - `service` calls as the application itself, for background work.
 //! - [`tables`] names the tables' columns.
 
 pub mod admission;
@@ -13,6 +14,7 @@ pub mod claim;
 pub mod config;
 pub mod port;
 mod postgres;
+mod service;
 pub mod session;
 mod supabase;
 pub mod tables;

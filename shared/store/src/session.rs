@@ -407,7 +407,7 @@ fn names_tenant() -> bool {
 }
 
 /// NULL means that the statement's check of the session failed.
-fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
+pub(crate) fn first_text(row: Option<Vec<Option<String>>>) -> Result<String, Error> {
     row.and_then(|columns| columns.into_iter().next().flatten())
         .ok_or(Error::SessionLost)
 }

@@ -25,6 +25,8 @@ pub struct Arrived {
     pub headers: Map<String, Value>,
     /// Its body: JSON if it is, else text.
     pub body: Value,
+    /// Its body as it came, for whoever verifies a signature.
+    pub text: String,
 }
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -74,6 +76,7 @@ pub(crate) async fn record(State(shared): State<Shared>, request: Request, next:
         path: head.uri.to_string(),
         headers: headers.collect(),
         body,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
     });
     next.run(Request::from_parts(head, Body::from(bytes))).await
 }

@@ -19,6 +19,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/web/echo", any(echo))
         .route("/web/form", post(form))
         .route("/web/status/{status}", any(status))
+        .route("/web/turns/{statuses}/{who}", any(turns))
         .route("/web/redirect/{left}", any(redirect))
         .route("/web/away", any(away))
         .route("/web/slow/{ms}", any(slow))
@@ -96,6 +97,27 @@ async fn status(State(shared): State<Shared>, Path(status): Path<u16>) -> Status
     let queued = shared.lock().script.pop_front();
     let status = queued.map_or(status, |behaviour| behaviour.status.unwrap_or(200));
     StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// The first request of `who` gets the first status, and so on; the last one stays.
+async fn turns(
+    State(shared): State<Shared>,
+    Path((statuses, who)): Path<(String, String)>,
+) -> (StatusCode, String) {
+    let path = format!("/web/turns/{statuses}/{who}");
+    let turn = shared
+        .lock()
+        .requests
+        .iter()
+        .filter(|r| r.path == path)
+        .count();
+    let all: Vec<&str> = statuses.split(',').collect();
+    let status = all.get(turn.saturating_sub(1)).or(all.last());
+    let status = status.and_then(|text| text.parse::<StatusCode>().ok());
+    (
+        status.unwrap_or(StatusCode::BAD_REQUEST),
+        format!("turn {turn}"),
+    )
 }
 
 async fn redirect(Path(left): Path<u32>) -> Redirect {

@@ -29,6 +29,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("secrets", secrets::routes()),
         ("system", system::routes()),
         ("traces", traces::routes()),
+        ("webhooks", webhooks::routes()),
         ("workflows", workflows::routes()),
     ]
 }

@@ -41,6 +41,7 @@ mod trace_views;
 mod traces;
 mod travel;
 mod versions;
+mod webhooks;
 
 /// The application that the tests of this backend share; each test brings tenants of its own.
 pub fn app() -> &'static App {

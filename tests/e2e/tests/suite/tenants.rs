@@ -80,6 +80,14 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/cost-intelligence/budgets",
         json!({"name": "b", "subject": "organization", "period": "day", "limit_tokens": 1_000_000}),
     );
+    let hook = made(
+        "/api/v1/webhooks",
+        json!({"name": "h", "url": format!("{}/web/echo", app().llm.url), "event_types": ["run.failed"]}),
+    );
+    let tested = owner.post(
+        &format!("/api/v1/webhooks/{}/test", hook.as_str().unwrap()),
+        &json!({}),
+    );
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
@@ -104,6 +112,8 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/observability/slos/": made("/api/v1/observability/slos",
             json!({"name": "s", "objective": 0.9, "window_days": 1, "indicator": "success"})),
         "/api/v1/query-tracer/": run.json["trace_id"],
+        "/api/v1/webhooks/": hook,
+        "/api/v1/webhooks/deliveries/": tested.json["id"],
         "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
@@ -134,7 +144,8 @@ fn alert(owner: &Tenant) -> Value {
     let rule = json!({"name": "quiet", "condition": condition});
     assert_eq!(owner.post("/api/v1/observability/rules", &rule).status, 201);
     let asked = owner.post("/api/v1/observability/evaluate", &json!({}));
-    asked.json["opened"][0]["id"].clone()
+    assert_eq!(asked.status, 200, "{}", asked.text);
+    owner.get("/api/v1/observability/alerts").json["data"][0]["id"].clone()
 }
 
 #[test]
@@ -193,6 +204,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/observability/alerts",
         "/api/v1/observability/slos",
         "/api/v1/query-tracer",
+        "/api/v1/webhooks",
+        "/api/v1/webhooks/deliveries",
         "/api/v1/profiles/invitations",
         "/api/v1/usage",
         "/api/v1/audit-logs",

@@ -18,4 +18,5 @@ mod telemetry;
 mod tenancy;
 mod traces;
 mod travel;
+mod webhooks;
 mod writes;

@@ -1,0 +1,78 @@
+//! Outgoing webhooks by Standard Webhooks: who subscribes to which events, what was delivered, what is tried again.
+
+mod create;
+mod deliver;
+mod deliveries;
+mod drain;
+mod events;
+mod get;
+mod list;
+mod model;
+mod outbound;
+mod probe;
+mod remove;
+mod rotate;
+mod rules;
+mod seal;
+mod update;
+
+nodeai_app::scope! {
+    /// Read webhooks, the catalogue of events, deliveries.
+    WebhooksRead = "webhooks:read";
+    /// Make, change, rotate and remove webhooks.
+    WebhooksWrite = "webhooks:write";
+    /// Test webhooks, replay deliveries, work on those that are due.
+    WebhooksRun = "webhooks:run";
+}
+
+/// The area's routes.
+pub fn routes() -> nodeai_app::Routes {
+    nodeai_app::Routes::new("webhooks", "/api/v1/webhooks")
+        .get("/", "Webhooks, newest first", list::handle)
+        .post("/", "Subscribe a URL to events", create::handle)
+        .get(
+            "/events",
+            "The events that there are, with examples",
+            events::handle,
+        )
+        .get(
+            "/deliveries",
+            "Deliveries, newest first",
+            deliveries::list::handle,
+        )
+        .get(
+            "/deliveries/{id}",
+            "One delivery with its attempts",
+            deliveries::get::handle,
+        )
+        .post(
+            "/deliveries/{id}/replay",
+            "Deliver once more",
+            deliveries::replay::one,
+        )
+        .post("/drain", "Work on deliveries that are due", drain::handle)
+        .get("/{id}", "One webhook", get::handle)
+        .patch(
+            "/{id}",
+            "Change a webhook, or turn it off or on",
+            update::handle,
+        )
+        .delete(
+            "/{id}",
+            "Remove a webhook and its deliveries",
+            remove::handle,
+        )
+        .post(
+            "/{id}/rotate",
+            "Sign with a new key, for a while with the old one too",
+            rotate::handle,
+        )
+        .post("/{id}/test", "Send a test event", probe::handle)
+        .post(
+            "/{id}/replay",
+            "Deliver once more what was made in a time",
+            deliveries::replay::range,
+        )
+}
+
+nodeai_edge::serve!(routes);
