@@ -33,7 +33,12 @@ impl Route {
             part if part.starts_with('{') => "01900000-0000-7000-8000-000000000000".to_owned(),
             part => part.to_owned(),
         });
-        parts.collect::<Vec<_>>().join("/")
+        let target = parts.collect::<Vec<_>>().join("/");
+        match target.ends_with("/tail") {
+            // A stream that does not end by itself is asked for what it refuses once the caller is in.
+            true => format!("{target}?no-such-parameter=1"),
+            false => target,
+        }
     }
 
     fn call(&self, caller: &Tenant) -> Reply {
