@@ -167,7 +167,7 @@ fn forms_and_files_arrive_as_they_were_given() {
     let made = output(&me, "http", data, json!({}));
     let said = BASE64_STANDARD.decode(made["body"].as_str().unwrap());
     let said: Value = serde_json::from_slice(&said.unwrap()).unwrap();
-    assert_eq!(said["body"], "q=a+b&n=1&n=2");
+    assert_eq!(said["body"], "n=1&n=2&q=a+b");
 }
 
 /// A database beside the application's own; none where the suite does not know a server.

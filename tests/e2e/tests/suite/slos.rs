@@ -23,8 +23,9 @@ fn made(me: &Tenant, more: Value) -> String {
 /// A workflow that ends with an error.
 fn failing() -> Value {
     json!({
-        "nodes": [{"id": "in", "type": "input", "data": {}}, {"id": "no", "type": "stop", "data": {"message": "no"}}],
-        "edges": [{"id": "a", "source": "in", "target": "no"}],
+        "nodes": [{"id": "in", "type": "input", "data": {}}, {"id": "no", "type": "stop", "data": {"message": "no"}},
+            {"id": "out", "type": "output", "data": {"value": 1}}],
+        "edges": [{"id": "a", "source": "in", "target": "no"}, {"id": "b", "source": "no", "target": "out"}],
     })
 }
 

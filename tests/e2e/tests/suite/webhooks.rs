@@ -37,7 +37,7 @@ impl Receiver {
 
     /// What has arrived once there are `n` requests. On a host without a ticker somebody has to come.
     fn until(&self, me: &Tenant, n: usize) -> Vec<Arrived> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(90);
         loop {
             let got = self.got();
             if got.len() >= n {
@@ -88,7 +88,7 @@ fn verified(request: &Arrived, key: &str) -> bool {
 /// The one delivery of a webhook, once it is as wanted.
 fn delivery(me: &Tenant, webhook: &Value, status: &str) -> Value {
     let id = webhook["id"].as_str().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let list = me.get(&format!("{WEBHOOKS}/deliveries?webhook_id={id}"));
         assert_status(&list, 200);
