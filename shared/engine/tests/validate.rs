@@ -328,7 +328,7 @@ fn inputs_are_checked_and_filled_in() {
 #[test]
 fn the_catalogue_describes_every_node() {
     let types: Vec<String> = catalogue().into_iter().map(|spec| spec.kind).collect();
-    let all = "input llm agent classify extract summarise_text http code template transform condition switch for_each while workflow wait merge \
+    let all = "input llm agent classify extract summarise_text embed rerank http postgres code template transform condition switch for_each while workflow wait merge \
         set filter sort limit dedupe aggregate summarise split_out join compare jq date text crypto html markdown xml csv \
         email slack github notion google_sheets respond stop note output";
     assert_eq!(types.join(" "), all);

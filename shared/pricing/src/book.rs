@@ -287,7 +287,8 @@ const UPLIFTS: &[(&str, &[&str], i64, &[&str])] = &[
 impl Book {
     fn read(text: &str) -> serde_json::Result<Self> {
         let mut book: Self = serde_json::from_str(text)?;
-        book.models.push(echo());
+        book.models
+            .extend(["builtin/echo", "builtin/hash"].map(free));
         for at in 0..book.models.len() {
             let entry = &mut book.models[at];
             let provider = entry.id.split('/').next().unwrap_or_default().to_owned();
@@ -401,10 +402,11 @@ impl Book {
     }
 }
 
-fn echo() -> Entry {
+/// The test models cost nothing.
+fn free(id: &str) -> Entry {
     let price = || Price::default();
     Entry {
-        id: "builtin/echo".to_owned(),
+        id: id.to_owned(),
         names: Vec::new(),
         prefixes: Vec::new(),
         prices: vec![Row {
