@@ -1,3 +1,5 @@
+//! Requests as each provider takes them, answers as each gives them.
+
 use super::*;
 use serde_json::json;
 

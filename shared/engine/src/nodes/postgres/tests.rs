@@ -1,3 +1,5 @@
+//! Statements, places and addresses, as they are and as they must not be.
+
 use serde_json::{Map, Value, json};
 
 use super::placeholders::typed;
