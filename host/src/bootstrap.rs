@@ -66,6 +66,9 @@ fn load_or<T: Serialize + serde::de::DeserializeOwned>(
     }
 }
 
+/// The first user of a database, who does not sign in.
+const LOCAL_EMAIL: &str = "local@localhost";
+
 /// The local user and key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LocalKey {
@@ -106,7 +109,7 @@ pub async fn local_key(owner: &Client, project: &Project) -> Result<Option<Local
     let mut input = describe(&key, "local", &["*".to_owned()], local.key_id);
     input["user_id"] = json!(local.user_id);
     input["org_id"] = json!(local.org_id);
-    input["email"] = json!("local@localhost");
+    input["email"] = json!(LOCAL_EMAIL);
     let output = call(owner, "nodeai.bootstrap_local", &input).await?;
     // A user made by an earlier project on this database keeps its ids.
     let found = (id_in(&output, "user_id"), id_in(&output, "org_id"));
@@ -119,7 +122,8 @@ pub async fn local_key(owner: &Client, project: &Project) -> Result<Option<Local
     Ok(Some(local))
 }
 
-/// Makes another key for `user` (`None`: the local one); the key is in the answer and nowhere else.
+/// Makes another key for `user` (`None`: the first one, who is made where there is nobody yet); the key is in the answer and
+/// nowhere else.
 ///
 /// # Errors
 /// When the database refuses.
@@ -135,8 +139,23 @@ pub async fn create_key(
     let mut input = describe(&key, name, scopes, Uuid::now_v7());
     input["user_id"] = json!(user);
     input["expires_us"] = json!(expires.map(|time| time.timestamp_micros()));
-    let output = call(owner, "nodeai.create_api_key", &input).await?;
+    let mut function = "nodeai.create_api_key";
+    if user.is_none() && is_empty(owner).await? {
+        function = "nodeai.bootstrap_local";
+        input["user_id"] = json!(Uuid::now_v7());
+        input["org_id"] = json!(Uuid::now_v7());
+        input["email"] = json!(LOCAL_EMAIL);
+    }
+    let output = call(owner, function, &input).await?;
     Ok((key, output))
+}
+
+/// Whether nobody has ever been here.
+async fn is_empty(owner: &Client) -> Result<bool> {
+    let sql = "SELECT NOT EXISTS (SELECT FROM public.profiles)";
+    let row = owner.query_one(sql, &[]).await;
+    let row = row.map_err(|error| anyhow::anyhow!("{}", pool::describe(&error)))?;
+    Ok(row.get(0))
 }
 
 fn describe(key: &ApiKey, name: &str, scopes: &[String], id: Uuid) -> Value {
