@@ -150,12 +150,19 @@ pub async fn create_key(
     Ok((key, output))
 }
 
-/// Whether nobody has ever been here.
+/// Whether there is a place for users and nobody has ever been in it.
 async fn is_empty(owner: &Client) -> Result<bool> {
-    let sql = "SELECT NOT EXISTS (SELECT FROM public.profiles)";
-    let row = owner.query_one(sql, &[]).await;
-    let row = row.map_err(|error| anyhow::anyhow!("{}", pool::describe(&error)))?;
-    Ok(row.get(0))
+    for sql in [
+        "SELECT to_regclass('public.profiles') IS NOT NULL",
+        "SELECT NOT EXISTS (SELECT FROM public.profiles)",
+    ] {
+        let row = owner.query_one(sql, &[]).await;
+        let row = row.map_err(|error| anyhow::anyhow!("{}", pool::describe(&error)))?;
+        if !row.get::<_, bool>(0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn describe(key: &ApiKey, name: &str, scopes: &[String], id: Uuid) -> Value {
