@@ -1,7 +1,9 @@
 //! What a request may cost at most, known before it is sent. A bound, never an estimate: nothing that a provider bills may
 //! be above it.
 
-use crate::{ChatRequest, Usage, catalogue};
+use nodeai_models::{Capability, catalogue};
+
+use crate::{ChatRequest, Usage};
 
 /// Most tokens that one picture counts for anywhere. The highest known is gpt-4o-mini's: 2,833 and 5,667 for each of at
 /// most eight tiles.
@@ -26,10 +28,10 @@ pub fn bounded(chat: &ChatRequest, reference: &str) -> ChatRequest {
 
 fn usual_output(reference: &str) -> u32 {
     let known = catalogue().find(reference);
-    let reasons =
-        known.is_some_and(|model| model.capabilities.iter().any(|can| can == "reasoning"));
+    let reasons = known.is_some_and(|model| model.can(Capability::Reasoning));
     let usual = if reasons { OUTPUT_OF_REASONING } else { OUTPUT };
-    let most = known.map_or(usual, |model| model.max_output_tokens.min(usual));
+    let most = known.and_then(|model| model.max_output_tokens);
+    let most = most.map_or(usual, |most| most.min(usual));
     u32::try_from(most).unwrap_or(u32::MAX)
 }
 

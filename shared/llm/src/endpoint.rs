@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use nodeai_models::{PROVIDERS, Protocol, provider};
 
 use crate::{ChatRequest, ChatResponse, Error, StreamDecoder, anthropic, echo, gemini, openai};
 
@@ -25,10 +26,7 @@ pub enum ReferenceError {
     #[error("a model is written provider/model, for example openai/gpt-4o-mini or builtin/echo")]
     Empty,
     /// The part before the slash is no known provider.
-    #[error(
-        "unknown model provider {0:?}: use openai, anthropic, gemini, groq, mistral, deepseek, xai, \
-         openrouter, cohere, voyage, jina, together or builtin, or set base_url to an OpenAI-compatible server"
-    )]
+    #[error("unknown model provider {0:?}: use {known}, or set base_url to an OpenAI-compatible server", known = known())]
     UnknownProvider(String),
     /// `builtin/` has only `echo`, and `hash` where vectors are asked for.
     #[error("the only built-in models are builtin/echo, and builtin/hash for vectors")]
@@ -53,47 +51,22 @@ pub struct Endpoint {
     pub key_secret: Option<&'static str>,
 }
 
-struct Known {
-    prefix: &'static str,
-    provider: Provider,
-    /// By the GenAI semantic conventions.
-    name: &'static str,
-    base_url: &'static str,
-    key_secret: &'static str,
+/// The prefixes of all providers, for a person.
+fn known() -> String {
+    let prefixes: Vec<&str> = PROVIDERS.iter().map(|one| one.prefix).collect();
+    prefixes.join(", ")
 }
 
-const fn known(
-    prefix: &'static str,
-    provider: Provider,
-    name: &'static str,
-    base_url: &'static str,
-    key_secret: &'static str,
-) -> Known {
-    Known {
-        prefix,
-        provider,
-        name,
-        base_url,
-        key_secret,
+impl From<Protocol> for Provider {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::OpenAi => Self::OpenAiCompatible,
+            Protocol::Anthropic => Self::Anthropic,
+            Protocol::Gemini => Self::Gemini,
+            Protocol::BuiltIn => Self::Echo,
+        }
     }
 }
-
-use Provider::OpenAiCompatible as Compatible;
-#[rustfmt::skip]
-const KNOWN: &[Known] = &[
-    known("openai", Compatible, "openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
-    known("anthropic", Provider::Anthropic, "anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
-    known("gemini", Provider::Gemini, "gcp.gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
-    known("groq", Compatible, "groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    known("mistral", Compatible, "mistral_ai", "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
-    known("deepseek", Compatible, "deepseek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    known("xai", Compatible, "x_ai", "https://api.x.ai/v1", "XAI_API_KEY"),
-    known("openrouter", Compatible, "openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
-    known("cohere", Compatible, "cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY"),
-    known("voyage", Compatible, "voyage_ai", "https://api.voyageai.com/v1", "VOYAGE_API_KEY"),
-    known("jina", Compatible, "jina_ai", "https://api.jina.ai/v1", "JINA_API_KEY"),
-    known("together", Compatible, "together_ai", "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-];
 
 impl Endpoint {
     /// Finds the endpoint of a reference. With a `base_url` the protocol is that of the
@@ -121,9 +94,10 @@ impl Endpoint {
                 Err(ReferenceError::UnknownBuiltin)
             };
         }
-        match (KNOWN.iter().find(|known| known.prefix == prefix), base_url) {
+        let known = provider(prefix).filter(|known| known.protocol != Protocol::BuiltIn);
+        match (known, base_url) {
             (Some(known), _) => Ok(Self {
-                provider: known.provider,
+                provider: known.protocol.into(),
                 name: known.name.to_owned(),
                 base_url: base_url.unwrap_or(known.base_url).to_owned(),
                 model: rest.to_owned(),
@@ -213,7 +187,7 @@ impl Endpoint {
 
     /// The reference by which the catalogue knows the model, such as `openai/gpt-4o-mini`.
     pub fn reference(&self) -> String {
-        let known = KNOWN.iter().find(|known| known.name == self.name);
+        let known = PROVIDERS.iter().find(|known| known.name == self.name);
         let prefix = known.map_or(self.name.as_str(), |known| known.prefix);
         format!("{prefix}/{}", self.model)
     }

@@ -1,10 +1,10 @@
 //! LLM providers without transport: requests are built and answers parsed here, bytes are
-//! moved by the caller. Also the model catalogue with prices, and the test models `builtin/echo` and `builtin/hash`.
+//! moved by the caller. Also what they cost, and the test models `builtin/echo` and `builtin/hash`.
 
 mod anthropic;
 pub mod bound;
-mod catalogue;
 mod chat;
+mod cost;
 pub mod echo;
 mod endpoint;
 mod error;
@@ -14,11 +14,11 @@ mod sse;
 mod stream;
 pub mod vectors;
 
-pub use catalogue::{Catalogue, Model, catalogue, cost, cost_at};
 pub use chat::{
     ChatRequest, ChatResponse, Delta, FinishReason, Image, Message, ResponseFormat, Role, Tier,
     Tool, ToolCall, Usage,
 };
+pub use cost::{cost, cost_at};
 pub use endpoint::{Endpoint, Provider, ReferenceError};
 pub use error::{Error, ErrorKind};
 pub use sse::{ServerEvent, SseDecoder};

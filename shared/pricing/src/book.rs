@@ -438,6 +438,8 @@ pub fn normal_provider(name: &str) -> &str {
         "x_ai" | "x-ai" => "xai",
         "mistral_ai" | "mistralai" => "mistral",
         "together_ai" => "together",
+        "fireworks_ai" => "fireworks",
+        "z_ai" => "zai",
         "moonshot_ai" => "moonshotai",
         "az.ai.openai" | "azure.ai.openai" | "azure.ai.inference" | "az.ai.inference" => "azure",
         name => name,
@@ -453,7 +455,8 @@ pub fn reference_of(provider: &str, model: &str) -> String {
     }
 }
 
-fn without_date(reference: &str) -> &str {
+/// The reference without the date at its end (`gpt-4o-2024-08-06`, `claude-sonnet-4-20250514`).
+pub fn without_date(reference: &str) -> &str {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     for shape in [&[8][..], &[4, 2, 2]] {
         let parts: Vec<&str> = reference.rsplitn(shape.len() + 1, '-').collect();

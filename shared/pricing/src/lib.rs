@@ -14,7 +14,9 @@ mod price;
 pub mod reconcile;
 mod tokens;
 
-pub use book::{Book, Entry, Price, Row, TierRow, Usd, catalogue, normal_provider, reference_of};
+pub use book::{
+    Book, Entry, Price, Row, TierRow, Usd, catalogue, normal_provider, reference_of, without_date,
+};
 pub use civil::{MICROS_PER_DAY, date_of_day, day_of_date, day_of_us};
 pub use number::{parse_usd, usd};
 pub use overrides::{Override, Overrides};

@@ -23,6 +23,7 @@ PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "gemini", "groq": "groq", "mistral": "mistral",
     "deepseek": "deepseek", "x-ai": "xai", "together": "together", "cohere": "cohere", "perplexity": "perplexity",
     "cerebras": "cerebras", "moonshotai": "moonshotai", "azure": "azure", "fireworks": "fireworks",
+    "voyageai": "voyage", "zai": "zai",
 }
 BUCKETS = {
     "input_mtok": "input", "output_mtok": "output", "cache_read_mtok": "cache_read", "cache_write_mtok": "cache_write",
