@@ -150,6 +150,8 @@ fn chain(n: usize) -> Value {
         nodes.push(json!({"id": format!("n{i}"), "type": "transform", "data": {"expression": "{{ inputs.name | upper }}"}}));
         edges.push(json!({"id": format!("e{i}"), "source": format!("n{}", i - 1), "target": format!("n{i}")}));
     }
+    nodes.push(json!({"id": "out", "type": "output", "data": {"value": 1}}));
+    edges.push(json!({"id": "last", "source": format!("n{}", n - 1), "target": "out"}));
     json!({"nodes": nodes, "edges": edges})
 }
 

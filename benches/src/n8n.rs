@@ -35,8 +35,8 @@ impl N8n {
         let folder = installed()?;
         let cluster = Cluster::start();
         let data = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let command = |args: &[&str]| command(&folder, data.path(), &cluster, engine, port, args);
+        let ports = [free_port()?, free_port()?];
+        let command = |args: &[&str]| command(&folder, data.path(), &cluster, engine, ports, args);
         let workflow = root().join("benches/n8n/workflow.json");
         done(command(&[
             "import:workflow",
@@ -47,7 +47,7 @@ impl N8n {
         let mut start = command(&["start"]);
         start.stdout(Stdio::null()).stderr(Stdio::null());
         let n8n = Self {
-            address: format!("127.0.0.1:{port}"),
+            address: format!("127.0.0.1:{}", ports[0]),
             process: Running::start(start),
             _data: data,
             _cluster: cluster,
@@ -78,12 +78,17 @@ impl N8n {
     }
 }
 
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// `ports` are the server's and that of its runner of code, of which two installations need two.
 fn command(
     folder: &Path,
     data: &Path,
     cluster: &Cluster,
     engine: Engine,
-    port: u16,
+    ports: [u16; 2],
     args: &[&str],
 ) -> Command {
     let url = url::Url::parse(&cluster.url()).expect("a URL");
@@ -92,7 +97,8 @@ fn command(
         .arg(folder.join("node_modules/n8n/bin/n8n"))
         .args(args)
         .env("N8N_USER_FOLDER", data)
-        .env("N8N_PORT", port.to_string())
+        .env("N8N_PORT", ports[0].to_string())
+        .env("N8N_RUNNERS_BROKER_PORT", ports[1].to_string())
         .env("N8N_LISTEN_ADDRESS", "127.0.0.1")
         .env("N8N_DISABLED_MODULES", "mcp-registry")
         .env("N8N_DIAGNOSTICS_ENABLED", "false")

@@ -26,7 +26,7 @@ mod validate;
 
 pub use budget::RunBudget;
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
-pub use egress::{Egress, egress, host_matches};
+pub use egress::{Egress, egress};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{

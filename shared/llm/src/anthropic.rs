@@ -13,7 +13,7 @@ use crate::{
 
 /// The API demands a limit; this one is used when the request has none.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
-const VERSION: &str = "2023-06-01";
+pub(crate) const VERSION: &str = "2023-06-01";
 
 pub(crate) fn request(
     at: &Endpoint,

@@ -9,6 +9,7 @@ pub mod echo;
 mod endpoint;
 mod error;
 mod gemini;
+pub mod listing;
 mod openai;
 mod sse;
 mod stream;

@@ -111,6 +111,24 @@ pub struct Inclusive {
 }
 
 impl Tokens {
+    /// So many tokens of one bucket, none of the others.
+    pub fn only(bucket: Bucket, count: i64) -> Self {
+        let mut tokens = Self::default();
+        let place = match bucket {
+            Bucket::Uncached => &mut tokens.uncached,
+            Bucket::CacheRead => &mut tokens.cache_read,
+            Bucket::CacheWrite => &mut tokens.cache_write,
+            Bucket::CacheWrite1h => &mut tokens.cache_write_1h,
+            Bucket::AudioInput => &mut tokens.audio_input,
+            Bucket::ImageInput => &mut tokens.image_input,
+            Bucket::OutputText => &mut tokens.output_text,
+            Bucket::Reasoning => &mut tokens.reasoning,
+            Bucket::AudioOutput => &mut tokens.audio_output,
+        };
+        *place = count;
+        tokens
+    }
+
     /// The count of one bucket.
     pub fn of(&self, bucket: Bucket) -> i64 {
         match bucket {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use nodeai_engine::{NodeError, host_matches};
+use nodeai_engine::NodeError;
+use nodeai_guard::host_matches;
 use url::Url;
 
 /// A secret's value and the hosts that it may be sent to.

@@ -3,7 +3,8 @@
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use nodeai_app::Cx;
-use nodeai_engine::{NodeError, SqlCall, host_matches};
+use nodeai_engine::{NodeError, SqlCall};
+use nodeai_guard::host_matches;
 use nodeai_ports::{PgError, PgParam};
 use nodeai_runner::DatabasePort;
 use nodeai_store::Session;

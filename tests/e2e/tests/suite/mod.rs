@@ -22,6 +22,7 @@ mod idempotency;
 mod library;
 mod management;
 mod matrix;
+mod models;
 mod nodes;
 mod oauth;
 mod otlp;

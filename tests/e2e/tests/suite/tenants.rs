@@ -47,6 +47,9 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PUT", "/api/v1/cost-intelligence/overrides/{id}") => {
             json!({"entry": {"basis_points": 1}})
         }
+        ("PUT", "/api/v1/models/own/{id}") => {
+            json!({"facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})
+        }
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
         ("PATCH", "/api/v1/observability/alerts/{id}") => json!({"state": "resolved"}),
@@ -114,6 +117,8 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/query-tracer/": run.json["trace_id"],
         "/api/v1/webhooks/": hook,
         "/api/v1/webhooks/deliveries/": tested.json["id"],
+        "/api/v1/models/own/": made("/api/v1/models/own",
+            json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
         "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
         "/api/v1/oauth/providers/": provider.json["id"],
         "/api/v1/oauth/connections/": connection,
@@ -200,6 +205,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/cost-intelligence/overrides",
         "/api/v1/cost-intelligence/reconciliations",
         "/api/v1/metrics/dashboards",
+        "/api/v1/models/own",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",
         "/api/v1/observability/slos",
