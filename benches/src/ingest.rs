@@ -10,6 +10,7 @@ use nodeai_otel::proto::{
     Any, AnyValue, ExportTraceServiceRequest, KeyValue, Resource, ResourceSpans, ScopeSpans, Span,
 };
 use prost::Message;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -100,7 +101,7 @@ async fn phoenix(peer: &Phoenix, length: Duration) -> Result<f64> {
     }
 }
 
-/// The same rows by the statement alone, into a table with the columns and indexes of `spans`.
+/// The same rows by one statement alone, as one JSON parameter, into a table with the columns and indexes of `spans`.
 async fn raw(database: &str, length: Duration) -> Result<f64> {
     let (client, connection) = tokio_postgres::connect(database, NoTls).await?;
     tokio::spawn(connection);
@@ -116,8 +117,7 @@ async fn raw(database: &str, length: Duration) -> Result<f64> {
             let insert = client.prepare(INSERT).await?;
             let mut count = 0;
             while began.elapsed() < length {
-                let trace = uuid::Uuid::new_v4().simple().to_string();
-                count += client.execute(&insert, &[&trace, &SAID.repeat(10)]).await?;
+                count += client.execute(&insert, &[&rows()]).await?;
             }
             anyhow::Ok(count)
         })
@@ -131,24 +131,45 @@ async fn raw(database: &str, length: Duration) -> Result<f64> {
 
 const INSERT: &str = "INSERT INTO public.bench_spans (org_id, trace_id, span_id, day, name, kind, status, started_at,
     duration_us, provider, model, prompt_tokens, completion_tokens, cost_pusd, attributes)
-  SELECT '00000000-0000-0000-0000-000000000001', $1, to_hex(n), current_date, 'chat gpt-4o-mini', 'client', 'ok', now(), 1000000,
-    'openai', 'gpt-4o-mini', 1000, 100, 180000000, jsonb_build_object('gen_ai.input.messages', $2::text,
-      'gen_ai.output.messages', $2::text, 'gen_ai.operation.name', 'chat', 'gen_ai.request.model', 'gpt-4o-mini')
-  FROM generate_series(1, 100) n";
+  SELECT '00000000-0000-0000-0000-000000000001', x.trace_id, x.span_id, current_date, x.name, x.kind, x.status,
+    to_timestamp(x.start_us / 1e6), x.duration_us, x.provider, x.model, x.prompt_tokens, x.completion_tokens, x.cost_pusd,
+    x.attributes
+  FROM jsonb_to_recordset($1) AS x(trace_id text, span_id text, name text, kind text, status text, start_us bigint,
+    duration_us bigint, provider text, model text, prompt_tokens bigint, completion_tokens bigint, cost_pusd bigint,
+    attributes jsonb)";
+
+/// The spans of [`batch`] as that parameter.
+fn rows() -> Value {
+    let trace = uuid::Uuid::new_v4().simple().to_string();
+    let said = SAID.repeat(10);
+    let first: u64 = rand::random();
+    let rows = (0..SPANS as u64).map(|n| {
+        json!({"trace_id": trace, "span_id": format!("{:016x}", first.wrapping_add(n)), "name": "chat gpt-4o-mini",
+            "kind": "client", "status": "ok", "start_us": now_ns() / 1_000, "duration_us": 1_000_000, "provider": "openai",
+            "model": "gpt-4o-mini", "prompt_tokens": 1_000, "completion_tokens": 100, "cost_pusd": 180_000_000,
+            "attributes": {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai",
+                "gen_ai.request.model": "gpt-4o-mini", "openinference.span.kind": "LLM", "gen_ai.input.messages": said,
+                "gen_ai.output.messages": said, "gen_ai.usage.input_tokens": 1_000, "gen_ai.usage.output_tokens": 100}})
+    });
+    rows.collect()
+}
+
+fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_nanos()).unwrap_or_default()
+}
 
 fn batch() -> ExportTraceServiceRequest {
     let trace = uuid::Uuid::new_v4();
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now_ns = u64::try_from(now.as_nanos()).unwrap_or_default();
-    let spans = (1..=SPANS as u64).map(|n| Span {
+    let now_ns = now_ns();
+    // Phoenix takes a span's id for unique over all traces.
+    let first: u64 = rand::random();
+    let spans = (0..SPANS as u64).map(|n| Span {
         trace_id: trace.as_bytes().to_vec(),
-        span_id: n.to_be_bytes().to_vec(),
-        parent_span_id: if n == 1 {
-            Vec::new()
-        } else {
-            1_u64.to_be_bytes().to_vec()
+        span_id: first.wrapping_add(n).to_be_bytes().to_vec(),
+        parent_span_id: match n {
+            0 => Vec::new(),
+            _ => first.to_be_bytes().to_vec(),
         },
         name: "chat gpt-4o-mini".to_owned(),
         kind: 3,

@@ -56,16 +56,19 @@ impl N8n {
         Ok(n8n)
     }
 
-    /// Until the webhook is there.
+    /// Until the webhook is there to stay: n8n takes it away once more while it comes up.
     fn wait(&self) -> Result<()> {
         let url = format!("http://{}{WEBHOOK}", self.address);
         let until = Instant::now() + Duration::from_secs(180);
         let client = reqwest::blocking::Client::new();
+        let mut in_a_row = 0;
         while Instant::now() < until {
             let body = serde_json::json!({"name": "Ada"});
             let answer = client.post(&url).json(&body).send();
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
+            match answer.is_ok_and(|answer| answer.status().is_success()) {
+                true if in_a_row == 9 => return Ok(()),
+                true => in_a_row += 1,
+                false => in_a_row = 0,
             }
             std::thread::park_timeout(Duration::from_millis(500));
         }

@@ -66,6 +66,7 @@ pub async fn handle(
             Mode::Sync
         },
         budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
+        private: false,
     };
     run(caller, ask).await
 }

@@ -94,6 +94,7 @@ pub async fn handle(
             Mode::Sync
         },
         budget: RunBudget::default(),
+        private: false,
     };
     run(caller, ask).await
 }

@@ -26,6 +26,7 @@ pub async fn handle(
         inputs: request.inputs,
         mode,
         budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
+        private: false,
     };
     run(caller, ask).await
 }

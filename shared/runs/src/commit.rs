@@ -7,7 +7,7 @@ use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans
 use nodeai_engine::Compiled;
 use nodeai_http::Problem;
 use nodeai_runner::Finished;
-use nodeai_telemetry::Status;
+use nodeai_telemetry::{Span, Status};
 use nodeai_travel::written;
 use serde_json::{Value, json};
 
@@ -26,6 +26,8 @@ pub struct Ran<'a> {
     pub kept: usize,
     /// What ran, which says what is recorded; everything without.
     pub plan: Option<&'a Compiled>,
+    /// Whether nothing of what went in or came out is kept.
+    pub private: bool,
 }
 
 impl<'a> Ran<'a> {
@@ -37,6 +39,7 @@ impl<'a> Ran<'a> {
             lease: None,
             kept: 0,
             plan: Some(&started.plan.compiled),
+            private: started.private,
         }
     }
 }
@@ -45,9 +48,12 @@ impl<'a> Ran<'a> {
 pub async fn commit<S: Scope>(
     caller: &Caller<S>,
     ran: &Ran<'_>,
-    finished: Finished,
+    mut finished: Finished,
 ) -> Result<RunResult, Problem> {
     caller.cx.own_trace.set(true);
+    if ran.private {
+        finished.spans.iter_mut().for_each(without_content);
+    }
     let mut args = arguments(caller, ran, &finished);
     strip_nul(&mut args);
     let mut waits = BACKOFF_MS.iter();
@@ -105,7 +111,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
     json!({
         "execution": {
             "id": ran.execution_id, "org_id": caller.org_id(), "status": finished.status,
-            "outputs": finished.outputs, "error": finished.error, "finished_us": finished.finished_us,
+            "outputs": if ran.private { &Value::Null } else { &finished.outputs }, "error": finished.error, "finished_us": finished.finished_us,
             "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens,
             "cost_pusd": usage.cost_pusd, "lease_token": ran.lease,
         },
@@ -134,9 +140,19 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
 /// A log whose beginning is kept, since the run outlived a worker, is kept whole.
 fn recorded(ran: &Ran<'_>, finished: &Finished) -> Vec<Value> {
     let keeps = |plan: &Compiled| plan.record().keeps(finished.status);
+    if ran.private {
+        return Vec::new();
+    }
     match ran.kept > 0 || ran.plan.is_none_or(keeps) {
         true => written(&finished.log[ran.kept..]),
         false => Vec::new(),
+    }
+}
+
+/// Takes from a span what went in and came out.
+fn without_content(span: &mut Span) {
+    for name in ["nodeai.input", "nodeai.output"] {
+        span.attributes.remove(name);
     }
 }
 

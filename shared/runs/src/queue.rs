@@ -241,6 +241,7 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         plan,
         budget: loaded.budget.unwrap_or_default(),
         standing: None,
+        private: false,
     };
     let signals = Heartbeat::leased(caller, &stored, lease, loaded.answers);
     let journal = Log::new(caller, &stored.id, lease);
@@ -329,6 +330,7 @@ async fn cannot_run(
         lease: Some(lease),
         kept: 0,
         plan: None,
+        private: false,
     };
     Ok(commit(caller, &ran, finished).await?.status)
 }

@@ -28,6 +28,8 @@ pub struct Ask {
     pub mode: Mode,
     /// What the caller lets it cost.
     pub budget: RunBudget,
+    /// Nothing of what goes in or comes out is kept: only that it ran, what it used and what it cost.
+    pub private: bool,
 }
 
 /// How a run is answered.
@@ -82,6 +84,8 @@ pub struct Started {
     pub budget: RunBudget,
     /// The organisation's budgets that it has to heed; none where nobody has asked yet.
     pub standing: Option<Standing>,
+    /// See [`Ask::private`].
+    pub private: bool,
 }
 
 /// Either a run that begins, or the answer that a repeated request gets again.
@@ -167,6 +171,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         plan,
         budget: ask.budget,
         standing: answer.budgets,
+        private: ask.private,
     })))
 }
 
@@ -179,7 +184,7 @@ fn arguments<S: Scope>(
         "id": execution_id, "org_id": caller.org_id(), "trace_id": caller.cx.trace.trace_id,
         "mode": ask.mode.name(), "span_id": caller.cx.trace.span_id,
         "parent_span_id": caller.cx.trace.parent,
-        "inputs": ask.inputs, "started_us": caller.cx.started_us,
+        "inputs": if ask.private { json!({}) } else { json!(ask.inputs) }, "started_us": caller.cx.started_us,
         // Renewed every second while it runs; housekeeping fails the runs of instances that died.
         "lease_us": LEASE_US,
     });

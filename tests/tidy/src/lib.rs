@@ -26,6 +26,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("oauth", oauth::routes()),
         ("observability", observability::routes()),
         ("profiles", profiles::routes()),
+        ("prompt-playground", prompt_playground::routes()),
         ("query-tracer", query_tracer::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),

@@ -27,6 +27,7 @@ mod nodes;
 mod oauth;
 mod otlp;
 mod outside;
+mod playground;
 mod profiles;
 mod query_tracer;
 mod queue;
