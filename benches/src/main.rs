@@ -31,6 +31,8 @@ fn main() -> Result<()> {
     let named = |name: &str| args.iter().any(|arg| arg == name);
     if named("engine") {
         runtime.block_on(engine::run(length))
+    } else if named("nodes") {
+        runtime.block_on(engine::alone())
     } else if named("ingest") {
         runtime.block_on(ingest::run(length))
     } else {

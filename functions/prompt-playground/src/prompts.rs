@@ -2,14 +2,14 @@
 
 use crate::{PromptsRead, PromptsWrite, rules};
 use http::header;
-use nodeai_app::inputs::is_uuid;
+use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{
     Caller, Command, Created, Done, IfMatch, Op, PathId, Query, Reply, Valid, Write, clock,
 };
 use nodeai_http::page::Page;
-use nodeai_http::{Check, Checker, FieldError, Problem, etag, reply::Json};
+use nodeai_http::{Check, Checker, Problem, etag, reply::Json};
 use nodeai_prompts::{Template, changes};
-use nodeai_store::{Column, Filter, Select};
+use nodeai_store::{Column, Filter, Order, Select};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -196,8 +196,8 @@ pub async fn remove(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiffQuery {
-    /// Id of the version before.
-    with: String,
+    /// Id of the version before; the one before this by number unless given.
+    with: Option<String>,
 }
 
 /// What changed from one version to another.
@@ -217,19 +217,21 @@ pub async fn diff(
     PathId(id): PathId,
     Query(query): Query<DiffQuery>,
 ) -> Result<Json<Diff>, Problem> {
-    if !is_uuid(&query.with) {
-        let wrong = FieldError::parameter("with", "format", "must be a UUID");
-        return Err(Problem::fields(vec![wrong]));
-    }
-    let both = Select::from(col::TABLE, SHOWN)
-        .filter(Filter::In(col::id, vec![id.clone(), query.with.clone()]))
-        .newest(col::id, None, 2);
-    let found: Vec<Prompt> = caller.select(both).await?;
-    let version = |wanted: &str| {
-        let found = found.iter().find(|prompt| prompt.id == wanted);
-        found.ok_or_else(|| Problem::not_found("there is no such prompt"))
-    };
-    let (after, before) = (version(&id)?, version(&query.with.to_ascii_lowercase())?);
+    let other = uuid_filter(col::id, query.with)?;
+    let after: Prompt = caller.find(one(id), "prompt").await?;
+    let other = other.unwrap_or_else(|| {
+        Filter::And(vec![
+            Filter::Eq(col::name, after.name.clone()),
+            Filter::Lt(col::number, after.number.to_string()),
+        ])
+    });
+    let mut select = Select::from(col::TABLE, SHOWN).filter(other);
+    select.order = vec![Order::Desc(col::number)];
+    select.limit = 1;
+    let before: Vec<Prompt> = caller.select(select).await?;
+    let before = before
+        .first()
+        .ok_or_else(|| Problem::not_found("there is no such version to compare with"))?;
     let places = changes(&before.template, &after.template);
     Ok(Json::ok(Diff {
         before: before.number,

@@ -120,6 +120,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/webhooks/deliveries/": tested.json["id"],
         "/api/v1/models/own/": made("/api/v1/models/own",
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
+        "/api/v1/prompt-playground/spans/": run.json["trace_id"],
         "/api/v1/prompt-playground/prompts/": made("/api/v1/prompt-playground/prompts",
             json!({"name": "p", "template": {"messages": [{"role": "user", "content": "hi"}]}})),
         "/api/v1/metrics/dashboards/": made("/api/v1/metrics/dashboards", json!({"name": "d"})),
