@@ -8,7 +8,10 @@ use crate::metrics::Hit;
 pub const RRF_K: f64 = 60.0;
 
 fn ordered(scores: BTreeMap<String, f64>) -> Vec<Hit> {
-    let mut hits: Vec<Hit> = scores.into_iter().map(|(id, score)| Hit { id, score }).collect();
+    let mut hits: Vec<Hit> = scores
+        .into_iter()
+        .map(|(id, score)| Hit { id, score })
+        .collect();
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     hits
 }
@@ -62,7 +65,9 @@ pub fn diverse(
         };
         let best = (0..left.len()).max_by(|a, b| {
             // The first of equals, so that the order of the ranking counts.
-            worth(left[*a]).total_cmp(&worth(left[*b])).then_with(|| b.cmp(a))
+            worth(left[*a])
+                .total_cmp(&worth(left[*b]))
+                .then_with(|| b.cmp(a))
         });
         let Some(best) = best else { break };
         let at = left.remove(best);
@@ -92,7 +97,10 @@ mod tests {
 
     #[test]
     fn who_is_in_both_rankings_wins() {
-        let (lexical, vector) = (hits(&[("a", 9.0), ("b", 8.0)]), hits(&[("c", 0.9), ("b", 0.8)]));
+        let (lexical, vector) = (
+            hits(&[("a", 9.0), ("b", 8.0)]),
+            hits(&[("c", 0.9), ("b", 0.8)]),
+        );
         let fused = reciprocal_rank(&[(1.0, &lexical), (1.0, &vector)], RRF_K);
         assert_eq!(ids(&fused), ["b", "a", "c"]);
         assert!((fused[0].score - 2.0 / 62.0).abs() < 1e-15);
@@ -100,9 +108,18 @@ mod tests {
 
     #[test]
     fn scores_of_different_scales_are_brought_together() {
-        let (lexical, vector) = (hits(&[("a", 30.0), ("b", 10.0)]), hits(&[("b", 0.9), ("a", 0.1)]));
-        assert_eq!(ids(&weighted(&[(0.7, &lexical), (0.3, &vector)])), ["a", "b"]);
-        assert_eq!(ids(&weighted(&[(0.3, &lexical), (0.7, &vector)])), ["b", "a"]);
+        let (lexical, vector) = (
+            hits(&[("a", 30.0), ("b", 10.0)]),
+            hits(&[("b", 0.9), ("a", 0.1)]),
+        );
+        assert_eq!(
+            ids(&weighted(&[(0.7, &lexical), (0.3, &vector)])),
+            ["a", "b"]
+        );
+        assert_eq!(
+            ids(&weighted(&[(0.3, &lexical), (0.7, &vector)])),
+            ["b", "a"]
+        );
         let flat = hits(&[("x", 5.0), ("y", 5.0)]);
         assert!(weighted(&[(1.0, &flat)]).iter().all(|hit| hit.score == 1.0));
     }

@@ -146,7 +146,11 @@ fn ndcg(grades: &[i64], judged: &Judged, k: usize) -> f64 {
             .map(|(grade, rank)| *grade as f64 / f64::from(rank + 1).log2())
             .sum()
     };
-    let mut best: Vec<i64> = judged.values().copied().filter(|grade| *grade > 0).collect();
+    let mut best: Vec<i64> = judged
+        .values()
+        .copied()
+        .filter(|grade| *grade > 0)
+        .collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     let most = gain(&best);
@@ -161,7 +165,10 @@ mod tests {
     use super::*;
 
     fn judged(pairs: &[(&str, i64)]) -> Judged {
-        pairs.iter().map(|(id, grade)| ((*id).to_owned(), *grade)).collect()
+        pairs
+            .iter()
+            .map(|(id, grade)| ((*id).to_owned(), *grade))
+            .collect()
     }
 
     fn hits(ids: &[&str]) -> Vec<Hit> {
@@ -179,15 +186,26 @@ mod tests {
         let found = hits(&["a", "z"]);
         assert_eq!(Metric::Precision(5).score(&judged, &found), 0.2);
         assert_eq!(Metric::Recall(5).score(&judged, &found), 1.0 / 3.0);
-        assert_eq!(Metric::AveragePrecision(None).score(&judged, &found), 1.0 / 3.0);
+        assert_eq!(
+            Metric::AveragePrecision(None).score(&judged, &found),
+            1.0 / 3.0
+        );
         assert_eq!(Metric::Hit(1).score(&judged, &found), 1.0);
-        assert_eq!(Metric::ReciprocalRank.score(&judged, &hits(&["z", "b"])), 0.5);
+        assert_eq!(
+            Metric::ReciprocalRank.score(&judged, &hits(&["z", "b"])),
+            0.5
+        );
     }
 
     #[test]
     fn equal_scores_are_ordered_by_id_from_the_last() {
         let judged = judged(&[("a", 1)]);
-        let tied = |ids: [&str; 2]| ids.map(|id| Hit { id: id.to_owned(), score: 1.0 });
+        let tied = |ids: [&str; 2]| {
+            ids.map(|id| Hit {
+                id: id.to_owned(),
+                score: 1.0,
+            })
+        };
         for order in [["a", "b"], ["b", "a"]] {
             assert_eq!(Metric::ReciprocalRank.score(&judged, &tied(order)), 0.5);
         }
@@ -196,21 +214,51 @@ mod tests {
     #[test]
     fn nothing_found_or_nothing_relevant_is_zero_never_nan() {
         let none = judged(&[("a", 0)]);
-        for metric in ["precision@3", "recall@3", "map", "ndcg", "ndcg@3", "mrr", "hit_rate@3"] {
+        for metric in [
+            "precision@3",
+            "recall@3",
+            "map",
+            "ndcg",
+            "ndcg@3",
+            "mrr",
+            "hit_rate@3",
+        ] {
             let metric = Metric::parse(metric).expect("a metric");
             assert_eq!(metric.score(&none, &hits(&["a"])), 0.0, "{metric}");
             assert_eq!(metric.score(&judged(&[("a", 1)]), &[]), 0.0, "{metric}");
         }
-        let nan = [Hit { id: "a".to_owned(), score: f64::NAN }];
+        let nan = [Hit {
+            id: "a".to_owned(),
+            score: f64::NAN,
+        }];
         assert_eq!(Metric::Hit(1).score(&judged(&[("a", 1)]), &nan), 1.0);
     }
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in ["precision@5", "recall@10", "map", "map@3", "ndcg", "ndcg@10", "mrr", "hit_rate@1"] {
-            assert_eq!(Metric::parse(name).map(|m| m.to_string()).as_deref(), Some(name));
+        for name in [
+            "precision@5",
+            "recall@10",
+            "map",
+            "map@3",
+            "ndcg",
+            "ndcg@10",
+            "mrr",
+            "hit_rate@1",
+        ] {
+            assert_eq!(
+                Metric::parse(name).map(|m| m.to_string()).as_deref(),
+                Some(name)
+            );
         }
-        for wrong in ["precision", "mrr@3", "ndcg@0", "recall@x", "f1", "recall@-1"] {
+        for wrong in [
+            "precision",
+            "mrr@3",
+            "ndcg@0",
+            "recall@x",
+            "f1",
+            "recall@-1",
+        ] {
             assert_eq!(Metric::parse(wrong), None, "{wrong}");
         }
     }

@@ -40,7 +40,11 @@ fn run(number: u64) -> Vec<Query> {
         let mut scores = BTreeMap::new();
         for place in 0..g.below(31) {
             let document = format!("d{}", g.below(60));
-            let score = if tied { g.below(6) as f64 } else { 1_000.0 - place as f64 };
+            let score = if tied {
+                g.below(6) as f64
+            } else {
+                1_000.0 - place as f64
+            };
             scores.entry(document).or_insert(score);
         }
         let hits = scores.into_iter().map(|(id, score)| Hit { id, score });
@@ -52,18 +56,35 @@ fn run(number: u64) -> Vec<Query> {
 #[test]
 fn scores_are_those_of_trec_eval_and_ranx() {
     let oracle: Oracle = serde_json::from_str(include_str!("oracle.json")).expect("an oracle");
-    let metrics: Vec<Metric> = oracle.metrics.iter().filter_map(|name| Metric::parse(name)).collect();
-    assert_eq!((metrics.len(), oracle.trec.len()), (oracle.metrics.len(), 1_000));
+    let metrics: Vec<Metric> = oracle
+        .metrics
+        .iter()
+        .filter_map(|name| Metric::parse(name))
+        .collect();
+    assert_eq!(
+        (metrics.len(), oracle.trec.len()),
+        (oracle.metrics.len(), 1_000)
+    );
     let mut by_ranx = 0;
     for (number, trec) in oracle.trec.iter().enumerate() {
         let queries = run(number as u64);
         for (at, metric) in metrics.iter().enumerate() {
-            let scores = queries.iter().map(|(judged, hits)| metric.score(judged, hits));
+            let scores = queries
+                .iter()
+                .map(|(judged, hits)| metric.score(judged, hits));
             let ours = scores.sum::<f64>() / queries.len() as f64;
             let differs = |theirs: f64| (ours - theirs).abs() > 1e-8;
-            assert!(!differs(trec[at]), "run {number}: {metric} is {ours}, trec_eval says {}", trec[at]);
+            assert!(
+                !differs(trec[at]),
+                "run {number}: {metric} is {ours}, trec_eval says {}",
+                trec[at]
+            );
             if let Some(ranx) = &oracle.ranx[number] {
-                assert!(!differs(ranx[at]), "run {number}: {metric} is {ours}, ranx says {}", ranx[at]);
+                assert!(
+                    !differs(ranx[at]),
+                    "run {number}: {metric} is {ours}, ranx says {}",
+                    ranx[at]
+                );
                 by_ranx += 1;
             }
         }

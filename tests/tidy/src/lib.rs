@@ -27,6 +27,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("observability", observability::routes()),
         ("profiles", profiles::routes()),
         ("prompt-playground", prompt_playground::routes()),
+        ("rag-evaluation", rag_evaluation::routes()),
         ("query-tracer", query_tracer::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),
