@@ -47,6 +47,9 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PUT", "/api/v1/cost-intelligence/overrides/{id}") => {
             json!({"entry": {"basis_points": 1}})
         }
+        ("POST", "/api/v1/rag-evaluation/datasets/{id}/items") => {
+            json!({"items": [{"question": "mine now"}]})
+        }
         ("PUT", "/api/v1/prompt-playground/prompts/{id}/labels") => json!({"labels": []}),
         ("PUT", "/api/v1/models/own/{id}") => {
             json!({"facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})
@@ -120,6 +123,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/webhooks/deliveries/": tested.json["id"],
         "/api/v1/models/own/": made("/api/v1/models/own",
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
+        "/api/v1/rag-evaluation/datasets/": made("/api/v1/rag-evaluation/datasets", json!({"name": "d"})),
         "/api/v1/prompt-playground/spans/": run.json["trace_id"],
         "/api/v1/prompt-playground/prompts/": made("/api/v1/prompt-playground/prompts",
             json!({"name": "p", "template": {"messages": [{"role": "user", "content": "hi"}]}})),
@@ -211,6 +215,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/metrics/dashboards",
         "/api/v1/models/own",
         "/api/v1/prompt-playground/prompts",
+        "/api/v1/rag-evaluation/datasets",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",
         "/api/v1/observability/slos",
