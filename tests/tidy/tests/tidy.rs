@@ -46,6 +46,28 @@ fn every_area_has_its_manifest_entry_tests_and_readme_row() {
     }
 }
 
+/// `test = false` saves the build of a test binary; in a crate that has unit tests it would leave them out in silence.
+#[test]
+fn crates_that_build_no_unit_tests_have_none() {
+    for folder in ["functions", "shared"] {
+        for manifest in files(folder, "Cargo.toml") {
+            let text = std::fs::read_to_string(&manifest).unwrap_or_default();
+            if !text.contains("\ntest = false\n") {
+                continue;
+            }
+            let sources = manifest.with_file_name("src");
+            for source in files(&sources.to_string_lossy(), ".rs") {
+                let tests = std::fs::read_to_string(&source).unwrap_or_default();
+                assert!(
+                    !tests.contains("#[cfg(test)]"),
+                    "{} has unit tests: take `test = false` out of its Cargo.toml",
+                    source.display()
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_internal_has_a_private_route_and_no_way_out() {
     let manifest = read("spin.toml");
