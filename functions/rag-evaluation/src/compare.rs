@@ -1,9 +1,9 @@
 //! `POST /api/v1/rag-evaluation/compare`
 
 use crate::EvaluationsRun;
-use crate::subject::{self, JudgementsInput, ResultsInput};
 use nodeai_app::{Caller, Valid};
 use nodeai_evaluation::retrieval;
+use nodeai_evaluation::subject::{self, JudgementsInput, ResultsInput};
 use nodeai_http::page::Page;
 use nodeai_http::{Check, Checker, Problem, reply::Json};
 use schemars::JsonSchema;
@@ -45,9 +45,8 @@ pub async fn handle(
 ) -> Result<Json<Page<Value>>, Problem> {
     caller.session.release();
     let metrics = subject::wanted(&input.metrics);
-    let judged = subject::judged(input.judgements);
     let (first, second) = (subject::found(input.first), subject::found(input.second));
-    let compared = retrieval::versus(&judged, (&first, &second), &metrics, input.seed);
+    let compared = retrieval::versus(&input.judgements, (&first, &second), &metrics, input.seed);
     Ok(Json::ok(Page {
         data: compared.iter().map(|one| json!(one)).collect(),
         next_cursor: None,

@@ -3,7 +3,6 @@
 mod compare;
 mod datasets;
 mod score;
-mod subject;
 
 nodeai_app::scope! {
     /// Read datasets.

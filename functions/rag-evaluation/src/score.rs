@@ -1,9 +1,9 @@
 //! `POST /api/v1/rag-evaluation/score`
 
 use crate::EvaluationsRun;
-use crate::subject::{self, JudgementsInput, ResultsInput};
 use nodeai_app::{Caller, Valid};
 use nodeai_evaluation::retrieval;
+use nodeai_evaluation::subject::{self, JudgementsInput, ResultsInput};
 use nodeai_http::page::Page;
 use nodeai_http::{Check, Checker, Problem, reply::Json};
 use schemars::JsonSchema;

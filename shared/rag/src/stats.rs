@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 /// Resamples of a bootstrap, and permutations of a test.
-const ROUNDS: usize = 10_000;
+const ROUNDS: usize = 2_000;
 
 /// A mean with what it rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

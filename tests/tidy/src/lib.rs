@@ -28,6 +28,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("profiles", profiles::routes()),
         ("prompt-playground", prompt_playground::routes()),
         ("rag-evaluation", rag_evaluation::routes()),
+        ("rag-optimization", rag_optimization::routes()),
         ("query-tracer", query_tracer::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),

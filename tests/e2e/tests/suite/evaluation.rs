@@ -138,3 +138,46 @@ fn a_better_retriever_is_told_from_an_equal_one() {
         (&json!(0.0), &json!(1.0))
     );
 }
+
+#[test]
+fn a_sweep_finds_the_better_fusion_and_claims_nothing_without_one() {
+    let me = app().tenant();
+    let queries = 0..60;
+    let judged: Value = queries
+        .clone()
+        .map(|i| (format!("q{i}"), json!({"a": 1})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let found = |ids: &[&str]| -> Value {
+        queries
+            .clone()
+            .map(|i| (format!("q{i}"), ranked(ids)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let ask = |vector: Value| {
+        let body = json!({"judgements": judged, "candidates": {"lexical": found(&["x", "y", "a"]), "vector": vector},
+            "baseline": {"weights": {"lexical": 1.0}, "fusion": "rrf", "limit": 10},
+            "space": {"weights": {"lexical": [0.0, 1.0], "vector": [0.0, 1.0, 3.0]}, "fusion": ["rrf", "weighted"], "limit": [10]}});
+        let reply = me.post("/api/v1/rag-optimization/sweep", &body);
+        assert_status(&reply, 200);
+        reply.json
+    };
+    let better = ask(found(&["a", "x"]));
+    assert_eq!(better["verdict"], "gain", "{better}");
+    assert!(better["winner"]["weights"]["vector"].as_f64().unwrap() > 0.0);
+    let same = ask(found(&["x", "y", "a"]));
+    assert_eq!(
+        (&same["verdict"], &same["winner"]),
+        (&json!("no significant gain"), &Value::Null)
+    );
+    let body = json!({"judgements": judged, "candidates": {}, "metric": "luck",
+        "baseline": {"weights": {}, "fusion": "rrf", "limit": 0}, "space": {"weights": {}, "fusion": [], "limit": []}});
+    let reply = me.post("/api/v1/rag-optimization/sweep", &body);
+    assert_problem(&reply, 400, "invalid-input");
+    assert!(
+        reply.json["errors"].as_array().unwrap().len() >= 4,
+        "{}",
+        reply.text
+    );
+}

@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+use crate::retrieval::Results;
+
 /// Most queries of a request, and results of a query.
 const QUERIES: usize = 5_000;
 const RESULTS: usize = 1_000;
@@ -89,11 +91,6 @@ pub fn wanted(names: &[String]) -> Vec<Metric> {
             .filter_map(|name| Metric::parse(name))
             .collect(),
     }
-}
-
-/// Judgements as they are scored.
-pub fn judged(input: JudgementsInput) -> Judgements {
-    input
 }
 
 /// Results as they are scored.

@@ -1,0 +1,295 @@
+//! The search for a better setting: successive halving over shared questions (K. Jamieson, A. Talwalkar, AISTATS 2016) on one part
+//! of them, and a verdict on the other part, which the search has not seen. A setting wins only if it beats the baseline beyond
+//! what chance makes: by its paired bootstrap interval and by Holm's correction over all finalists.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::stats::{Comparison, compare, holm};
+
+/// Which of so many settings survive a round.
+const KEPT: usize = 3;
+/// Settings that are held against the baseline.
+const FINALISTS: usize = 3;
+/// The error that is allowed over all finalists.
+const ALPHA: f64 = 0.05;
+
+/// What is searched.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    /// How many settings there are.
+    pub settings: usize,
+    /// How many questions there are.
+    pub questions: usize,
+    /// The setting that is in use.
+    pub baseline: usize,
+    /// Questions of the first round; all that the search may see at once when none.
+    pub first: Option<usize>,
+    /// The same seed asks the same questions.
+    pub seed: u64,
+}
+
+/// One round.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Round {
+    /// Questions that every setting of the round has answered by its end.
+    pub questions: usize,
+    /// The settings that went on, best first.
+    pub kept: Vec<usize>,
+}
+
+/// A finalist against the baseline on questions that the search has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finalist {
+    /// The setting.
+    pub setting: usize,
+    /// Its difference to the baseline.
+    #[serde(flatten)]
+    pub comparison: Comparison,
+    /// p by Holm over the finalists; none where there are too few questions.
+    pub p_holm: Option<f64>,
+}
+
+impl Finalist {
+    fn is_better(&self) -> bool {
+        let above = self.comparison.interval.is_some_and(|(low, _)| low > 0.0);
+        above && self.p_holm.is_some_and(|p| p < ALPHA)
+    }
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The setting that is really better; none when no gain is significant.
+    pub winner: Option<usize>,
+    /// The rounds.
+    pub rounds: Vec<Round>,
+    /// The finalists, best first.
+    pub finalists: Vec<Finalist>,
+    /// Answers that were scored. All settings on all questions would be `settings × questions`.
+    pub evaluations: usize,
+    /// Questions of the search, and of the verdict.
+    pub questions: (usize, usize),
+}
+
+/// Scores of what has been asked so far.
+struct Table<F> {
+    evaluate: F,
+    scores: Vec<Vec<Option<f64>>>,
+    evaluations: usize,
+}
+
+impl<F: FnMut(usize, usize) -> Option<f64>> Table<F> {
+    /// The score of a setting on a question; 0 for what could not be judged, so that failing is never an advantage.
+    fn score(&mut self, setting: usize, question: usize) -> f64 {
+        if let Some(known) = self.scores[setting][question] {
+            return known;
+        }
+        self.evaluations += 1;
+        let score = (self.evaluate)(setting, question);
+        let score = score.filter(|score| score.is_finite()).unwrap_or(0.0);
+        self.scores[setting][question] = Some(score);
+        score
+    }
+
+    fn all(&mut self, setting: usize, questions: &[usize]) -> Vec<f64> {
+        questions
+            .iter()
+            .map(|question| self.score(setting, *question))
+            .collect()
+    }
+
+    fn sum(&mut self, setting: usize, questions: &[usize]) -> f64 {
+        self.all(setting, questions).iter().sum()
+    }
+}
+
+/// Searches. `evaluate` gives the score of a setting on a question, or none where it could not be judged; it is asked once at
+/// most for each pair.
+pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> Outcome {
+    let mut order: Vec<usize> = (0..of.questions).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(of.seed));
+    // Three fifths to search, two fifths to judge.
+    let (searched, judged) = order.split_at((of.questions * 3).div_ceil(5));
+    let mut table = Table {
+        evaluate,
+        scores: vec![vec![None; of.questions]; of.settings],
+        evaluations: 0,
+    };
+    let (mut alive, mut rounds) = ((0..of.settings).collect::<Vec<_>>(), Vec::new());
+    let mut seen = of
+        .first
+        .unwrap_or(searched.len())
+        .clamp(1, searched.len().max(1));
+    loop {
+        let asked = &searched[..seen.min(searched.len())];
+        let mut ranked: Vec<(f64, usize)> =
+            alive.iter().map(|s| (table.sum(*s, asked), *s)).collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let last = seen >= searched.len();
+        let keep = match last {
+            true => FINALISTS,
+            false => alive.len().div_ceil(KEPT).max(FINALISTS),
+        };
+        alive = ranked
+            .into_iter()
+            .take(keep)
+            .map(|(_, setting)| setting)
+            .collect();
+        rounds.push(Round {
+            questions: asked.len(),
+            kept: alive.clone(),
+        });
+        if last {
+            break;
+        }
+        // With finalists alone, more questions of the search change nothing but their order.
+        seen = match alive.len() <= FINALISTS {
+            true => searched.len(),
+            false => seen * KEPT,
+        };
+    }
+    let finalists = verdict(&mut table, &alive, of, judged);
+    Outcome {
+        winner: finalists
+            .iter()
+            .find(|one| one.is_better())
+            .map(|one| one.setting),
+        rounds,
+        finalists,
+        evaluations: table.evaluations,
+        questions: (searched.len(), judged.len()),
+    }
+}
+
+fn verdict<F: FnMut(usize, usize) -> Option<f64>>(
+    table: &mut Table<F>,
+    alive: &[usize],
+    of: Search,
+    judged: &[usize],
+) -> Vec<Finalist> {
+    let baseline = table.all(of.baseline, judged);
+    let rivals = alive.iter().filter(|setting| **setting != of.baseline);
+    let mut finalists: Vec<Finalist> = rivals
+        .map(|setting| Finalist {
+            setting: *setting,
+            comparison: compare(&baseline, &table.all(*setting, judged), of.seed),
+            p_holm: None,
+        })
+        .collect();
+    let p: Option<Vec<f64>> = finalists.iter().map(|one| one.comparison.p).collect();
+    for (one, corrected) in finalists
+        .iter_mut()
+        .zip(p.map(|p| holm(&p)).unwrap_or_default())
+    {
+        one.p_holm = Some(corrected);
+    }
+    finalists.sort_by(|a, b| b.comparison.difference.total_cmp(&a.comparison.difference));
+    finalists
+}
+
+/// Which points no other one beats: better or equal in quality, latency and cost, and better in one of them.
+pub fn pareto(points: &[(f64, f64, f64)]) -> Vec<usize> {
+    let beats = |a: &(f64, f64, f64), b: &(f64, f64, f64)| {
+        a.0 >= b.0 && a.1 <= b.1 && a.2 <= b.2 && (a.0 > b.0 || a.1 < b.1 || a.2 < b.2)
+    };
+    let unbeaten = |at: &usize| !points.iter().any(|other| beats(other, &points[*at]));
+    (0..points.len()).filter(unbeaten).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    const SETTINGS: usize = 64;
+    const QUESTIONS: usize = 250;
+
+    /// Questions of different difficulty, noise on each answer, and one setting that is better by `gain`.
+    fn problem(seed: u64, best: usize, gain: f64) -> impl FnMut(usize, usize) -> Option<f64> {
+        move |setting, question| {
+            let mut easy = ChaCha8Rng::seed_from_u64(seed * 1_000_003 + question as u64);
+            let place = (setting * QUESTIONS + question) as u64;
+            let mut noise = ChaCha8Rng::seed_from_u64(seed * 7_000_003 + place + 1_000_000);
+            let more = if setting == best { gain } else { 0.0 };
+            let score: f64 = easy.random::<f64>() * 0.5 + noise.random::<f64>() * 0.4 + more;
+            Some(score.clamp(0.0, 1.0))
+        }
+    }
+
+    fn of(seed: u64) -> Search {
+        Search {
+            settings: SETTINGS,
+            questions: QUESTIONS,
+            baseline: 0,
+            first: Some(9),
+            seed,
+        }
+    }
+
+    #[test]
+    fn a_planted_best_setting_is_found_at_a_quarter_of_the_cost() {
+        let mut found = 0;
+        for seed in 0..100 {
+            let best = 1 + (seed as usize * 37) % (SETTINGS - 1);
+            let outcome = search(of(seed), problem(seed, best, 0.12));
+            assert!(
+                outcome.evaluations * 4 <= SETTINGS * QUESTIONS,
+                "{}",
+                outcome.evaluations
+            );
+            found += usize::from(outcome.winner == Some(best));
+        }
+        assert!(found >= 95, "found in {found} of 100");
+    }
+
+    #[test]
+    fn without_a_difference_no_gain_is_claimed() {
+        let claims = (0..100).filter(|seed| {
+            let outcome = search(of(*seed), problem(*seed, SETTINGS, 0.0));
+            outcome.winner.is_some()
+        });
+        let claims = claims.count();
+        assert!(claims <= 5, "claimed {claims} of 100 times");
+    }
+
+    #[test]
+    fn the_same_seed_asks_the_same_questions_and_none_twice() {
+        let mut asked = std::collections::BTreeSet::new();
+        let mut twice = 0;
+        let mut inner = problem(3, 5, 0.1);
+        let first = search(of(3), |setting, question| {
+            twice += usize::from(!asked.insert((setting, question)));
+            inner(setting, question)
+        });
+        assert_eq!((twice, asked.len()), (0, first.evaluations));
+        assert_eq!(first, search(of(3), problem(3, 5, 0.1)));
+    }
+
+    #[test]
+    fn few_questions_and_few_settings_are_no_panic() {
+        for (settings, questions) in [(1, 1), (2, 1), (3, 2), (1, 0), (5, 3)] {
+            let of = Search {
+                settings,
+                questions,
+                baseline: 0,
+                first: None,
+                seed: 1,
+            };
+            assert_eq!(search(of, |_, _| None).winner, None);
+        }
+    }
+
+    #[test]
+    fn the_front_is_what_nothing_beats() {
+        let points = [
+            (0.9, 100.0, 5.0),
+            (0.8, 50.0, 5.0),
+            (0.8, 60.0, 6.0),
+            (0.9, 100.0, 5.0),
+        ];
+        assert_eq!(pareto(&points), [0, 1, 3]);
+    }
+}
