@@ -13,8 +13,6 @@ use std::collections::BTreeSet;
 pub struct Own {
     /// Id.
     pub id: String,
-    /// Its version.
-    pub version: i64,
     /// The reference.
     pub model: String,
     /// Where it is served, when that is not its provider.

@@ -1,6 +1,5 @@
 //! What is scored: judgements and results of a request.
 
-use nodeai_evaluation::retrieval::{Judgements, Results};
 use nodeai_http::input::escape;
 use nodeai_http::{Checker, FieldError};
 use nodeai_rag::metrics::{Hit, Metric};
