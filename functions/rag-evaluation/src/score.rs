@@ -42,11 +42,8 @@ pub async fn handle(
 ) -> Result<Json<Page<Value>>, Problem> {
     caller.session.release();
     let metrics = subject::wanted(&input.metrics);
-    let (judged, found) = (
-        subject::judged(input.judgements),
-        subject::found(input.results),
-    );
-    let scored = retrieval::score(&judged, &found, &metrics, input.seed);
+    let found = subject::found(input.results);
+    let scored = retrieval::score(&input.judgements, &found, &metrics, input.seed);
     Ok(Json::ok(Page {
         data: scored.iter().map(|one| json!(one)).collect(),
         next_cursor: None,
