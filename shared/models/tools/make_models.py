@@ -66,6 +66,14 @@ def fact(reference, kind, row, priced):
     return {key: value for key, value in out.items() if value not in (None, [])}
 
 
+def by_token(priced):
+    """Whether the list says what tokens of it cost; a few are free, or paid otherwise."""
+    if not priced:
+        return False
+    rows = [row.prices for row in priced.prices] if isinstance(priced.prices, list) else [priced.prices]
+    return all(row.input_mtok is not None or row.output_mtok is not None for row in rows)
+
+
 def main():
     assert version("genai-prices") == PACKAGE, f"this catalogue is made from genai-prices {PACKAGE}"
     wheel = zipfile.ZipFile(sys.argv[1])
@@ -82,11 +90,11 @@ def main():
         if re.match(r"(us|eu|global|fast)/", model):
             continue
         priced = price_lists[list_of].find_model(model.lower()) if list_of else None
-        if (not priced and kind == "chat") or (kind == "embedding" and list_of and not priced):
+        if not by_token(priced) and (kind == "chat" or (kind == "embedding" and list_of)):
             continue
         facts.setdefault(f"{prefix}/{model}", fact(f"{prefix}/{model}", kind, row, priced))
     # A dated name that says nothing of its own is found by the name without the date.
-    bare = lambda one: {key: value for key, value in one.items() if key != "id"}
+    bare = lambda one: {key: value for key, value in one.items() if key not in ("id", "name")}
     for reference in list(facts):
         plain = facts.get(DATED.sub("", reference))
         if DATED.search(reference) and plain and bare(plain) == bare(facts[reference]):

@@ -96,6 +96,7 @@ impl Trial<'_> {
         data["model"] = json!(candidate.model);
         data["messages"] = json!(messages);
         data["repairs"] = json!(0);
+        data["on_error"] = json!("error_edge");
         if !self.template.tools.is_empty() {
             data["tools"] = json!(self.template.tools);
         }
