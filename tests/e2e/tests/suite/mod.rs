@@ -30,6 +30,7 @@ mod profiles;
 mod query_tracer;
 mod queue;
 mod runs;
+mod sdks;
 mod secrets;
 mod shares;
 mod slos;

@@ -9,6 +9,7 @@ mod engine;
 mod foreign_owner;
 mod metrics;
 mod plans;
+mod plans_telemetry;
 mod query_tracer;
 mod queue;
 mod runs;
