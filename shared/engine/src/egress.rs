@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use nodeai_guard::{host_matches, split_port};
 use nodeai_llm::Endpoint;
 use serde_json::{Map, Value};
 use url::Url;
@@ -99,32 +100,6 @@ fn rule(entry: &Value) -> Option<String> {
     }
     let port = port.map_or_else(String::new, |port| format!(":{port}"));
     Some(format!("{prefix}{host}{port}"))
-}
-
-/// Whether a URL's host is meant by `example.com` (itself), `*.example.com` (its subdomains at any depth) or `*`; without a
-/// port, any port.
-pub fn host_matches(pattern: &str, url: &Url) -> bool {
-    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else {
-        return false;
-    };
-    if pattern == "*" {
-        return true;
-    }
-    let (name, port) = split_port(pattern);
-    let same_port = port.is_none() || port == url.port_or_known_default();
-    let same_host = match name.strip_prefix("*.") {
-        Some(parent) => host
-            .strip_suffix(parent)
-            .is_some_and(|sub| sub.ends_with('.') && sub.len() > 1),
-        None => host == name,
-    };
-    same_port && same_host
-}
-
-fn split_port(text: &str) -> (&str, Option<u16>) {
-    let split = text.rsplit_once(':');
-    let split = split.and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    split.map_or((text, None), |(host, port)| (host, Some(port)))
 }
 
 /// Host, and the port where it is not the usual one.

@@ -26,13 +26,14 @@ mod validate;
 
 pub use budget::RunBudget;
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
-pub use egress::{Egress, egress, host_matches};
+pub use egress::{Egress, egress};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
     AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, Reused,
     RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
+pub use nodeai_guard::host_matches;
 pub use nodes::{
     CodeCall, Effect, HttpBatch, HttpCall, HttpReply, LlmCall, LogLine, MeasureCall, Model, Next,
     Outcome as NodeOutcome, Paged, Port, Spec, SqlCall, Talk, WaitCall, WorkflowRef, catalogue,

@@ -1,7 +1,11 @@
 //! Which URLs of a user's may be called. This is the clear refusal for what the URL itself shows;
 //! names that resolve to private addresses are the host's part.
 
+mod hosts;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use hosts::{host_matches, split_port};
 
 use nodeai_ports::Env;
 use url::{Host, Url};

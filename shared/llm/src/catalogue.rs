@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Usage;
-use crate::chat::Tier;
+use crate::{Prices, Usage};
 
 /// One model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,14 +61,7 @@ pub fn cost(reference: &str, usage: &Usage) -> Option<i64> {
 
 /// What a request cost that was made at a time (µs since the epoch), with the version of the prices that were in force then.
 pub fn cost_at(reference: &str, usage: &Usage, at_us: i64) -> Option<nodeai_pricing::Priced> {
-    let terms = nodeai_pricing::Terms {
-        at_us,
-        tier: usage.tier.map(Tier::as_str),
-        region: None,
-    };
-    nodeai_pricing::catalogue()
-        .price(reference, &usage.tokens(), &terms)
-        .ok()
+    Prices::default().cost_at(reference, usage, at_us)
 }
 
 fn without_date(reference: &str) -> &str {

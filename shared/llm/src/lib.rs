@@ -10,6 +10,7 @@ mod endpoint;
 mod error;
 mod gemini;
 mod openai;
+mod prices;
 mod sse;
 mod stream;
 pub mod vectors;
@@ -21,5 +22,6 @@ pub use chat::{
 };
 pub use endpoint::{Endpoint, Provider, ReferenceError};
 pub use error::{Error, ErrorKind};
+pub use prices::Prices;
 pub use sse::{ServerEvent, SseDecoder};
 pub use stream::StreamDecoder;

@@ -5,6 +5,7 @@ use e2e::app::Setup;
 use std::sync::OnceLock;
 
 mod account;
+mod alert_mail;
 mod api_keys;
 mod bad_input;
 mod budgets;

@@ -100,7 +100,11 @@ fn assert_whole(told: &Value, stored: &Value) {
         text.unwrap_or_default().to_owned()
     };
     assert_eq!(message(told), message(stored), "{name}");
-    assert_eq!(json!(micros(&told["start_ns"])), stored["start_us"], "{name}");
+    assert_eq!(
+        json!(micros(&told["start_ns"])),
+        stored["start_us"],
+        "{name}"
+    );
     let (end, kept) = (micros(&told["end_ns"]), &stored["end_us"]);
     assert_eq!(json!(end), *kept, "{name}");
     let attributes = &stored["attributes"];
@@ -161,7 +165,10 @@ fn all_that_the_sdk_for_node_sends_is_read_back() {
 /// What both instrumentations say of the same four calls.
 fn assert_calls(told: &[Value], me: &Tenant) {
     let stored = assert_all(told, me);
-    let calls: Vec<&Value> = stored.values().filter(|s| s["measure"] == "model").collect();
+    let calls: Vec<&Value> = stored
+        .values()
+        .filter(|s| s["measure"] == "model")
+        .collect();
     assert_eq!(calls.len(), 4);
     for call in &calls {
         assert_eq!(call["provider"], "openai", "{call}");
@@ -182,7 +189,10 @@ fn assert_calls(told: &[Value], me: &Tenant) {
         assert!(chat["completion_tokens"].as_i64() > Some(0), "{chat}");
         assert_eq!(chat["priced"], true, "{chat}");
         let messages = &chat["content"]["input_messages"];
-        assert!(messages[1].to_string().contains("Hallo Welt, 你好"), "{chat}");
+        assert!(
+            messages[1].to_string().contains("Hallo Welt, 你好"),
+            "{chat}"
+        );
         let answer = chat["content"]["output_messages"][0].to_string();
         assert!(answer.contains("You said"), "{chat}");
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod admission;
+mod anomalies;
 mod budgets;
 mod catalog;
 mod cost;

@@ -35,19 +35,42 @@ const FILL: &str = "
 
 /// A query as the functions ask it, and the index that serves it; `$ORG` is the tenant's.
 const AS_TENANT: &[(&str, &str, &str)] = &[
-    ("traces of a session", "session_id_started_at",
-     "SELECT trace_id FROM traces WHERE org_id = '$ORG' AND session_id = 's7' ORDER BY started_at DESC LIMIT 51"),
-    ("traces of an end user", "end_user_started_at",
-     "SELECT trace_id FROM traces WHERE org_id = '$ORG' AND end_user = 'u8' ORDER BY started_at DESC LIMIT 51"),
+    (
+        "traces of a session",
+        "session_id_started_at",
+        "SELECT trace_id FROM traces WHERE org_id = '$ORG' AND session_id = 's7' ORDER BY started_at DESC LIMIT 51",
+    ),
+    (
+        "traces of an end user",
+        "end_user_started_at",
+        "SELECT trace_id FROM traces WHERE org_id = '$ORG' AND end_user = 'u8' ORDER BY started_at DESC LIMIT 51",
+    ),
     ("sums of three hours", "usage_hours_(hour_idx|pkey)", CELLS),
-    ("sums that are not folded yet", "usage_deltas_hour_idx", CELLS),
-    ("reconciliations", "cost_reconciliations_recent_idx",
-     "SELECT id FROM cost_reconciliations WHERE org_id = '$ORG' ORDER BY created_at DESC, id DESC LIMIT 51"),
-    ("objectives", "slos_org_idx", "SELECT id FROM slos WHERE org_id = '$ORG' ORDER BY id DESC LIMIT 51"),
-    ("links of a trace", "trace_shares_org_idx",
-     "SELECT id FROM trace_shares WHERE org_id = '$ORG' AND trace_id = md5('a') ORDER BY id DESC LIMIT 51"),
-    ("deliveries", "webhook_deliveries_org_idx",
-     "SELECT id FROM webhook_deliveries WHERE org_id = '$ORG' ORDER BY created_at DESC, id DESC LIMIT 51"),
+    (
+        "sums that are not folded yet",
+        "usage_deltas_hour_idx",
+        CELLS,
+    ),
+    (
+        "reconciliations",
+        "cost_reconciliations_recent_idx",
+        "SELECT id FROM cost_reconciliations WHERE org_id = '$ORG' ORDER BY created_at DESC, id DESC LIMIT 51",
+    ),
+    (
+        "objectives",
+        "slos_org_idx",
+        "SELECT id FROM slos WHERE org_id = '$ORG' ORDER BY id DESC LIMIT 51",
+    ),
+    (
+        "links of a trace",
+        "trace_shares_org_idx",
+        "SELECT id FROM trace_shares WHERE org_id = '$ORG' AND trace_id = md5('a') ORDER BY id DESC LIMIT 51",
+    ),
+    (
+        "deliveries",
+        "webhook_deliveries_org_idx",
+        "SELECT id FROM webhook_deliveries WHERE org_id = '$ORG' ORDER BY created_at DESC, id DESC LIMIT 51",
+    ),
 ];
 
 const CELLS: &str = "SELECT * FROM nodeai.usage_cells('$ORG', nodeai.to_us(date_trunc('hour', now())) - 10800000000,
