@@ -7,6 +7,30 @@ ALTER TABLE public.usage_days ADD PRIMARY KEY (org_id, day, workflow_id, node_id
 CREATE INDEX usage_days_day_idx ON public.usage_days (day);
 SELECT nodeai.tenant_table('public.usage_days', 'viewer', 'viewer', 'SELECT');
 
+-- The histograms of a day by one dimension alone (`workflow`, `node`, `node_type`, `provider`, `model`, `user`), or by none (empty),
+-- of runs or of calls: the hundreds of cells of a day are added up once, not at each look. `key` is as metrics_query shows it.
+CREATE TABLE public.usage_day_hists (
+  org_id uuid NOT NULL,
+  day date NOT NULL,
+  dim text NOT NULL,
+  key text NOT NULL,
+  runs boolean NOT NULL,
+  hist_idx integer[] NOT NULL,
+  hist_n bigint[] NOT NULL,
+  PRIMARY KEY (org_id, day, dim, key, runs)
+);
+CREATE INDEX usage_day_hists_day_idx ON public.usage_day_hists (day);
+SELECT nodeai.tenant_table('public.usage_day_hists', 'viewer', 'viewer', 'SELECT');
+
+-- Under which keys a cell counts in them.
+CREATE FUNCTION nodeai.hist_keys(workflow_id uuid, node_id text, node_type text, provider text, model text, user_id uuid)
+RETURNS TABLE (dim text, key text) LANGUAGE sql IMMUTABLE ROWS 7 SET search_path = '' AS $$
+  VALUES ('', ''), ('node', node_id), ('node_type', node_type), ('provider', provider), ('model', model),
+    ('workflow', coalesce(nullif(workflow_id, '00000000-0000-0000-0000-000000000000')::text, '')),
+    ('user', coalesce(nullif(user_id, '00000000-0000-0000-0000-000000000000')::text, ''))
+$$;
+SELECT nodeai.expose('nodeai.hist_keys(uuid, text, text, text, text, uuid)', '{}');
+
 -- The sums of before.
 WITH gone AS (SELECT u.* FROM public.usage_hours u), days_hists AS (
     SELECT x.org_id, x.day, x.workflow_id, x.node_id, x.node_type, x.provider, x.model, x.user_id,
@@ -52,10 +76,23 @@ WITH gone AS (SELECT u.* FROM public.usage_hours u), days_hists AS (
     cost_pusd = u.cost_pusd + excluded.cost_pusd, unpriced_calls = u.unpriced_calls + excluded.unpriced_calls,
     (hist_idx, hist_n) = (SELECT a.idx, a.n FROM nodeai.hist_add(u.hist_idx, u.hist_n, excluded.hist_idx, excluded.hist_n) a);
 
+WITH keyed AS (
+    SELECT x.org_id, x.day, x.dim, x.key, x.runs, array_agg(x.i ORDER BY x.i) AS hist_idx, array_agg(x.c ORDER BY x.i) AS hist_n
+    FROM (SELECT d.org_id, d.day, k.dim, k.key, d.node_type = '' AS runs, h.i, sum(h.c)::bigint AS c
+          FROM public.usage_days d CROSS JOIN LATERAL nodeai.hist_keys(d.workflow_id, d.node_id, d.node_type, d.provider, d.model, d.user_id) k
+            CROSS JOIN LATERAL unnest(d.hist_idx, d.hist_n) AS h(i, c) GROUP BY 1, 2, 3, 4, 5, 6) x
+    GROUP BY 1, 2, 3, 4, 5
+  )
+  INSERT INTO public.usage_day_hists AS u (org_id, day, dim, key, runs, hist_idx, hist_n)
+  SELECT k.org_id, k.day, k.dim, k.key, k.runs, k.hist_idx, k.hist_n FROM keyed k
+  ON CONFLICT (org_id, day, dim, key, runs) DO UPDATE SET
+    (hist_idx, hist_n) = (SELECT a.idx, a.n FROM nodeai.hist_add(u.hist_idx, u.hist_n, excluded.hist_idx, excluded.hist_n) a);
+
 -- Folds the oldest `most` deltas into their cells of hours and days; returns how many. A reader sees each of them in one
 -- place only.
+-- (Without the JIT: what it compiles for this statement takes seconds, and the planner cannot know how few rows there are.)
 CREATE OR REPLACE FUNCTION nodeai.fold_usage(most integer DEFAULT 100000) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET jit = off AS $$
 DECLARE
   n bigint;
 BEGIN
@@ -99,6 +136,12 @@ BEGIN
       sum(g.image_input_tokens)::bigint AS image_input_tokens, sum(g.cost_pusd) AS cost_pusd,
       sum(g.unpriced_calls)::bigint AS unpriced_calls, count(*) AS deltas
     FROM gone g GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+  ), keyed AS (
+    SELECT x.org_id, x.day, x.dim, x.key, x.runs, array_agg(x.i ORDER BY x.i) AS hist_idx, array_agg(x.c ORDER BY x.i) AS hist_n
+    FROM (SELECT d.org_id, d.day, k.dim, k.key, d.node_type = '' AS runs, h.i, sum(h.c)::bigint AS c
+          FROM days_hists d CROSS JOIN LATERAL nodeai.hist_keys(d.workflow_id, d.node_id, d.node_type, d.provider, d.model, d.user_id) k
+            CROSS JOIN LATERAL unnest(d.hist_idx, d.hist_n) AS h(i, c) GROUP BY 1, 2, 3, 4, 5, 6) x
+    GROUP BY 1, 2, 3, 4, 5
   ), into_hours AS (
   INSERT INTO public.usage_hours AS u (
     org_id, hour, workflow_id, node_id, node_type, provider, model, user_id, calls, errors, prompt_tokens,
@@ -149,6 +192,11 @@ BEGIN
     image_input_tokens = u.image_input_tokens + excluded.image_input_tokens,
     cost_pusd = u.cost_pusd + excluded.cost_pusd, unpriced_calls = u.unpriced_calls + excluded.unpriced_calls,
     (hist_idx, hist_n) = (SELECT a.idx, a.n FROM nodeai.hist_add(u.hist_idx, u.hist_n, excluded.hist_idx, excluded.hist_n) a)
+  ), into_hists AS (
+  INSERT INTO public.usage_day_hists AS u (org_id, day, dim, key, runs, hist_idx, hist_n)
+  SELECT k.org_id, k.day, k.dim, k.key, k.runs, k.hist_idx, k.hist_n FROM keyed k
+  ON CONFLICT (org_id, day, dim, key, runs) DO UPDATE SET
+    (hist_idx, hist_n) = (SELECT a.idx, a.n FROM nodeai.hist_add(u.hist_idx, u.hist_n, excluded.hist_idx, excluded.hist_n) a)
   )
   SELECT coalesce(sum(s.deltas), 0) INTO n FROM hours_sums s;
   RETURN n;
@@ -156,8 +204,9 @@ END
 $$;
 
 -- The cells of a time, [from_us, to_us), whole hours, as coarse as they are: whole days as one row at their first hour, what is
--- left at both ends by the hour, and what is not folded yet. For whoever asks for days or more.
-CREATE FUNCTION nodeai.usage_coarse(org uuid, from_us bigint, to_us bigint) RETURNS TABLE (
+-- left at both ends by the hour, and what is not folded yet. For whoever asks for days or more. Without `hists` the days come
+-- without their histograms.
+CREATE FUNCTION nodeai.usage_coarse(org uuid, from_us bigint, to_us bigint, hists boolean) RETURNS TABLE (
   hour timestamptz, workflow_id uuid, node_id text, node_type text, provider text, model text, user_id uuid,
   calls bigint, errors bigint, prompt_tokens bigint, completion_tokens bigint, cache_read_tokens bigint,
   cache_write_tokens bigint, cache_write_1h_tokens bigint, reasoning_tokens bigint, audio_input_tokens bigint,
@@ -169,8 +218,8 @@ LANGUAGE sql STABLE SECURITY INVOKER BEGIN ATOMIC
     nullif(u.node_id, ''), nullif(u.node_type, ''), nullif(u.provider, ''), nullif(u.model, ''),
     nullif(u.user_id, '00000000-0000-0000-0000-000000000000'), u.calls, u.errors, u.prompt_tokens,
     u.completion_tokens, u.cache_read_tokens, u.cache_write_tokens, u.cache_write_1h_tokens, u.reasoning_tokens,
-    u.audio_input_tokens, u.audio_output_tokens, u.image_input_tokens, u.cost_pusd, u.unpriced_calls, u.hist_idx,
-    u.hist_n
+    u.audio_input_tokens, u.audio_output_tokens, u.image_input_tokens, u.cost_pusd, u.unpriced_calls,
+    CASE WHEN hists THEN u.hist_idx END, CASE WHEN hists THEN u.hist_n END
   FROM public.usage_days u
   WHERE u.org_id = org AND u.day >= nodeai.day_of(from_us + 86399999999) AND u.day < nodeai.day_of(to_us)
   UNION ALL
@@ -206,14 +255,14 @@ LANGUAGE sql STABLE SECURITY INVOKER BEGIN ATOMIC
   FROM public.usage_deltas u
   WHERE u.org_id = org AND u.hour >= nodeai.from_us(from_us) AND u.hour < nodeai.from_us(to_us);
 END;
-SELECT nodeai.expose('nodeai.usage_coarse(uuid, bigint, bigint)', '{authenticated,service_role}');
+SELECT nodeai.expose('nodeai.usage_coarse(uuid, bigint, bigint, boolean)', '{authenticated,service_role}');
 
 -- As before: {"org_id","from_us","to_us" (whole hours, unless by session),"step": "hour|day|total","of": "calls|runs","by": [of
 -- "workflow","node","node_type","provider","model","user","session"],"filter"?: {the same names},"limit","quantiles"?: whether
 -- p50_us, p95_us and p99_us are wanted (they are unless false)} → rows, by time, then most calls first; one row more than
 -- `limit` says that there are more. Times without calls have no row. Days and totals are read from the sums by the day.
 CREATE OR REPLACE FUNCTION public.metrics_query(p jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' SET jit = off AS $$
 DECLARE
   org uuid := coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid;
   since bigint := (p ->> 'from_us')::bigint;
@@ -221,11 +270,13 @@ DECLARE
   step text := p ->> 'step';
   dims jsonb := coalesce(nullif(p -> 'by', 'null'), '[]');
   f jsonb := coalesce(nullif(p -> 'filter', 'null'), '{}');
-  runs boolean := p ->> 'of' = 'runs';
+  of_runs boolean := p ->> 'of' = 'runs';
   quantiles boolean := coalesce((p ->> 'quantiles')::boolean, true);
   in_sessions boolean := dims ? 'session' OR f ->> 'session' IS NOT NULL;
   by_hour boolean := step = 'hour' AND NOT in_sessions;
   by_day boolean := step <> 'hour' AND NOT in_sessions;
+  -- Whether the histograms of whole days are there as they are wanted.
+  ready boolean := by_day AND quantiles AND jsonb_array_length(dims) <= 1 AND jsonb_strip_nulls(f) = '{}';
   answer jsonb;
 BEGIN
   WITH cell AS (
@@ -237,7 +288,7 @@ BEGIN
     SELECT c.hour, NULL::text, c.workflow_id, c.node_id, c.node_type, c.provider, c.model, c.user_id, c.calls,
       c.errors, c.prompt_tokens, c.completion_tokens, c.cache_read_tokens, c.reasoning_tokens, c.cost_pusd,
       c.unpriced_calls, CASE WHEN quantiles THEN c.hist_idx END, CASE WHEN quantiles THEN c.hist_n END
-    FROM nodeai.usage_coarse(org, since, until) c WHERE by_day
+    FROM nodeai.usage_coarse(org, since, until, quantiles AND NOT ready) c WHERE by_day
     UNION ALL
     SELECT x.hour, x.session_id, x.workflow_id, x.node_id, x.node_type, x.provider, x.model, x.user_id, x.calls, x.errors,
       x.prompt_tokens, x.completion_tokens, x.cache_read_tokens, x.reasoning_tokens, x.cost_pusd, x.unpriced_calls,
@@ -253,7 +304,7 @@ BEGIN
       CASE WHEN dims ? 'user' THEN coalesce(c.user_id::text, '') END AS d_user,
       CASE WHEN dims ? 'session' THEN coalesce(c.session_id, '') END AS d_session, c.*
     FROM cell c
-    WHERE (c.node_type IS NULL) = runs
+    WHERE (c.node_type IS NULL) = of_runs
       AND (f ->> 'workflow' IS NULL OR c.workflow_id = (f ->> 'workflow')::uuid)
       AND (f ->> 'node' IS NULL OR c.node_id = f ->> 'node')
       AND (f ->> 'node_type' IS NULL OR c.node_type = f ->> 'node_type')
@@ -267,8 +318,18 @@ BEGIN
       k.d_session) AS g, k.* FROM kept k
   ), hist AS (
     SELECT h.g, array_agg(h.i ORDER BY h.i) AS idx, array_agg(h.n ORDER BY h.i) AS n FROM (
-      SELECT k.g, b.i, sum(b.n)::bigint AS n
-      FROM placed k CROSS JOIN LATERAL unnest(k.hist_idx, k.hist_n) AS b(i, n) WHERE quantiles GROUP BY 1, 2) h
+      SELECT x.g, x.i, sum(x.n)::bigint AS n FROM (
+        SELECT k.g, b.i, b.n FROM placed k CROSS JOIN LATERAL unnest(k.hist_idx, k.hist_n) AS b(i, n) WHERE quantiles
+        UNION ALL
+        SELECT w.g, b.i, b.n
+        FROM public.usage_day_hists d
+        JOIN (SELECT DISTINCT k.g, k.at_us, coalesce(k.d_workflow, k.d_node, k.d_node_type, k.d_provider, k.d_model, k.d_user, '')
+                AS key FROM placed k) w
+          ON w.key = d.key AND w.at_us = CASE step WHEN 'total' THEN since ELSE nodeai.to_us(d.day::timestamp AT TIME ZONE 'UTC') END
+        CROSS JOIN LATERAL unnest(d.hist_idx, d.hist_n) AS b(i, n)
+        WHERE ready AND d.org_id = org AND d.dim = coalesce(dims ->> 0, '') AND d.runs = of_runs
+          AND d.day >= nodeai.day_of(since + 86399999999) AND d.day < nodeai.day_of(until)) x
+      GROUP BY 1, 2) h
     GROUP BY 1
   ), summed AS (
     SELECT k.g, min(k.at_us) AS at_us, jsonb_strip_nulls(jsonb_build_object('workflow', min(k.d_workflow), 'node', min(k.d_node),
@@ -349,7 +410,8 @@ SELECT nodeai.expose('public.trace_tree(jsonb)', '{authenticated,service_role}')
 -- Housekeeping of before, and sums by the day as long as those by the hour.
 CREATE FUNCTION nodeai.prune_usage_days() RETURNS void
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
-  DELETE FROM public.usage_days u WHERE u.day < (now() AT TIME ZONE 'UTC')::date - 800
+  DELETE FROM public.usage_days u WHERE u.day < (now() AT TIME ZONE 'UTC')::date - 800;
+  DELETE FROM public.usage_day_hists u WHERE u.day < (now() AT TIME ZONE 'UTC')::date - 800
 $$;
 SELECT nodeai.expose('nodeai.prune_usage_days()', '{}');
 ALTER FUNCTION nodeai.housekeeping(jsonb) RENAME TO keep_house_by_the_hour;

@@ -30,7 +30,7 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
         "SELECT * FROM public.spans WHERE day = '$DAY' AND org_id = '$ORG' AND trace_id = '$LONG'",
     ),
     (
-        "30 days of sums",
+        "some days of sums",
         "usage_days_",
         "SELECT * FROM public.usage_days WHERE org_id = '$ORG' AND day >= '$DAY'::date - 2 AND day < '$DAY'::date",
     ),

@@ -44,7 +44,7 @@ pub async fn handle(caller: Caller<TracesWrite>) -> Result<Export, Problem> {
     };
     let compression = caller.cx.header("content-encoding");
     let now_us = clock::now_us();
-    let spans = |prices: &Prices| {
+    let spans = |prices: &Prices| -> Result<Normalised, Fault> {
         let request = read(&caller.cx.body, encoding, compression)?;
         Ok(normalise_at(request, now_us, prices))
     };

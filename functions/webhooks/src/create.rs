@@ -46,6 +46,9 @@ impl Check for WebhookInput {
         }
         if let Some(email) = &self.email {
             email.check(c);
+            let none = self.headers.is_empty();
+            let detail = "e-mails have none of their own";
+            c.require(none, "/headers", "unsupported", detail);
         }
         rules::event_types(c, self.event_types.as_deref().unwrap_or_default());
         rules::workflow_id(c, self.workflow_id.as_deref());

@@ -75,9 +75,7 @@ impl EmailInput {
             let detail = "must be ada@example.com or Ada <ada@example.com>";
             c.require(is_address(text), &pointer, "format", detail);
         }
-        if let Some(base) = &self.base_url {
-            crate::rules::url_at(c, base, "/email/base_url");
-        }
+        crate::rules::url_at(c, &self.url(), "/email/base_url");
         let uuid = is_uuid(&self.secret_id);
         c.require(uuid, "/email/secret_id", "format", "must be a UUID");
     }
