@@ -38,20 +38,20 @@ BEGIN
 END
 $$;
 
--- A run that begins is told its budgets and the organisation's own prices, in the statement that begins it.
-CREATE OR REPLACE FUNCTION nodeai.begin_run(org uuid, e jsonb, claim jsonb, workflow jsonb, deployment jsonb) RETURNS jsonb
+-- A run that begins is told the organisation's own prices with its budgets, in the statement that begins it.
+ALTER FUNCTION nodeai.begin_run(uuid, jsonb, jsonb, jsonb, jsonb) RENAME TO begin_unpriced_run;
+CREATE FUNCTION nodeai.begin_run(org uuid, e jsonb, claim jsonb, workflow jsonb, deployment jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
-  made jsonb := nodeai.make_run(org, e, claim, workflow, deployment);
+  made jsonb := nodeai.begin_unpriced_run(org, e, claim, workflow, deployment);
 BEGIN
   IF made ->> 'outcome' <> 'started' THEN
     RETURN made;
   END IF;
-  RETURN made || jsonb_build_object('budgets', nodeai.budget_standing(org, auth.uid(),
-    nullif(nodeai.claims() ->> 'key_id', '')::uuid, (workflow ->> 'id')::uuid)
-    || jsonb_build_object('prices', nodeai.own_prices(org)));
+  RETURN jsonb_set(made, '{budgets,prices}', nodeai.own_prices(org));
 END
 $$;
+SELECT nodeai.expose('nodeai.begin_run(uuid, jsonb, jsonb, jsonb, jsonb)', '{authenticated,service_role}');
 
 -- The same of a run that is under way. {"execution_id","org_id"} → as nodeai.budget_standing with "prices", or null.
 CREATE OR REPLACE FUNCTION public.budget_standing(p jsonb) RETURNS jsonb
