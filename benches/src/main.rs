@@ -1,5 +1,6 @@
 //! `cargo build --release && cargo run --release -p nodeai-bench`: one run, one machine, NodeAI beside a native server
-//! that does the same SQL; with `engine` as an argument beside n8n, with `ingest` beside Phoenix. Absolute numbers depend on the machine; the ratios are what to compare.
+//! that does the same SQL; with `engine` as an argument beside n8n, with `ingest` beside Phoenix; with `spans`
+//! what reading costs over 10,000,000 spans beside 100,000. Absolute numbers depend on the machine; the ratios are what to compare.
 
 mod engine;
 mod host;
@@ -9,6 +10,7 @@ mod n8n;
 mod native;
 mod phoenix;
 mod proxy;
+mod spans;
 
 use anyhow::Result;
 use load::{Case, Measured};
@@ -33,6 +35,8 @@ fn main() -> Result<()> {
         runtime.block_on(engine::run(length))
     } else if named("nodes") {
         runtime.block_on(engine::alone())
+    } else if named("spans") {
+        runtime.block_on(spans::run(length))
     } else if named("ingest") {
         runtime.block_on(ingest::run(length))
     } else {

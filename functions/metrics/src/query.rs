@@ -137,7 +137,7 @@ pub struct Answer {
     truncated: bool,
 }
 
-/// Answered from sums by the hour; by session from the spans.
+/// Answered from sums by the hour or day; by session from the spans.
 pub async fn handle(
     caller: Caller<MetricsRead>,
     Query(query): Query<MetricsQuery>,
@@ -145,8 +145,13 @@ pub async fn handle(
     let (from_us, to_us, dimensions) = checked(&query)?;
     let step = query.step.unwrap_or_default();
     let of_runs = matches!(query.measure, Measure::Runs | Measure::RunErrors);
+    let of_time = matches!(
+        query.measure,
+        Measure::LatencyP50 | Measure::LatencyP95 | Measure::LatencyP99
+    );
     let args = json!({"org_id": caller.org_id(), "from_us": from_us, "to_us": to_us, "step": step,
-        "of": if of_runs { "runs" } else { "calls" }, "by": dimensions, "filter": filter(&query), "limit": ROWS});
+        "of": if of_runs { "runs" } else { "calls" }, "by": dimensions, "filter": filter(&query), "limit": ROWS,
+        "quantiles": of_time});
     let mut rows: Vec<Row> = caller.call("metrics_query", &args).await?;
     let truncated = rows.len() > ROWS;
     rows.truncate(ROWS);

@@ -48,6 +48,16 @@ pub enum Of {
     Calls,
 }
 
+/// How long what is looked at is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Every {
+    /// Yesterday, UTC.
+    Day,
+    /// The last whole hour.
+    Hour,
+}
+
 /// On which side of the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Side {
@@ -103,12 +113,16 @@ pub enum Condition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workflow_id: Option<String>,
     },
-    /// Yesterday was not like the 28 days before it (median and MAD).
+    /// The last whole day, or hour, was not like those of the eight weeks before it: by a robust z (median and MAD) of what
+    /// the day of the week, or the hour of the week, does not explain. It takes two weeks of history.
     Anomaly {
         /// Which; a rate or a latency has no sum of a day.
         measure: Measured,
         /// Robust standard deviations: 2 to 20.
         threshold: f64,
+        /// `day` (UTC) unless given, or `hour`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every: Option<Every>,
         /// Only of this workflow (UUID).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         workflow_id: Option<String>,
@@ -191,6 +205,9 @@ mod tests {
         );
         let anomaly = json!({"kind": "anomaly", "measure": "latency_p95_ms", "threshold": 4.0});
         assert_eq!(faults(anomaly), ["/condition/measure"]);
+        let hourly =
+            json!({"kind": "anomaly", "measure": "runs", "threshold": 4.0, "every": "hour"});
+        assert_eq!(faults(hourly), Vec::<String>::new());
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `POST /api/v1/traces` and `POST /v1/traces`: OTLP/HTTP.
 
-use crate::TracesWrite;
+use crate::{TracesWrite, prices};
 use http::{HeaderValue, StatusCode, header};
 use nodeai_app::{Caller, clock};
 use nodeai_http::openapi::Describe;
 use nodeai_http::reply::{Body, Response};
 use nodeai_http::{IntoReply, Problem};
-use nodeai_otel::{Encoding, Fault, Normalised, failure, normalise, read, success};
+use nodeai_otel::{Encoding, Fault, Normalised, Prices, failure, normalise_at, read, success};
 use serde_json::{Value, json};
 
 /// Spans of one statement: a request with more is stored in several. Each of them is durable by itself, and a retry
@@ -43,23 +43,63 @@ pub async fn handle(caller: Caller<TracesWrite>) -> Result<Export, Problem> {
         ));
     };
     let compression = caller.cx.header("content-encoding");
-    let request = match read(&caller.cx.body, encoding, compression) {
-        Ok(request) => request,
-        Err(fault) => return Ok(refusal(encoding, &fault)),
+    let now_us = clock::now_us();
+    let spans = |prices: &Prices| -> Result<Normalised, Fault> {
+        let request = read(&caller.cx.body, encoding, compression)?;
+        Ok(normalise_at(request, now_us, prices))
     };
-    let normalised = normalise(request, clock::now_us());
-    store(&caller, &normalised.spans).await?;
+    let normalised = match stored(&caller, spans).await {
+        Ok(normalised) => normalised,
+        Err(Unstored::Fault(fault)) => return Ok(refusal(encoding, &fault)),
+        Err(Unstored::Problem(problem)) => return Err(*problem),
+    };
     // A trace of each delivery would hide the traces that are delivered.
     caller.cx.own_trace.set(true);
     Ok(accepted(encoding, &normalised))
 }
 
-async fn store(caller: &Caller<TracesWrite>, spans: &[Value]) -> Result<(), Problem> {
-    for chunk in spans.chunks(CHUNK) {
-        let args = json!({"org_id": caller.org_id(), "spans": chunk});
-        caller.call::<Value>("spans_ingest", &args).await?;
+/// Why nothing was stored.
+enum Unstored {
+    /// The request is not one.
+    Fault(Fault),
+    /// The store refuses, or is away.
+    Problem(Box<Problem>),
+}
+
+/// Stores the spans at the organisation's prices. The statement that stores them says when those are others than the ones
+/// known here, and stores nothing: then it is done once more. Prices that change all the time are taken as they are.
+async fn stored(
+    caller: &Caller<TracesWrite>,
+    spans: impl Fn(&Prices) -> Result<Normalised, Fault>,
+) -> Result<Normalised, Unstored> {
+    let mut known = prices::known(caller.org_id());
+    let mut tries = 3;
+    loop {
+        let made = spans(&known.prices).map_err(Unstored::Fault)?;
+        tries -= 1;
+        let mark = (tries > 0).then_some(known.mark.as_str());
+        match store(caller, &made.spans, mark).await {
+            Ok(None) => return Ok(made),
+            Ok(Some(others)) => known = prices::learn(caller.org_id(), others),
+            Err(problem) => return Err(Unstored::Problem(Box::new(problem))),
+        }
     }
-    Ok(())
+}
+
+/// Stores spans that were priced by what `mark` stands for. Answers the prices that count instead, where they do.
+async fn store(
+    caller: &Caller<TracesWrite>,
+    spans: &[Value],
+    mark: Option<&str>,
+) -> Result<Option<prices::Stored>, Problem> {
+    for chunk in spans.chunks(CHUNK) {
+        let args = json!({"org_id": caller.org_id(), "spans": chunk, "prices": mark});
+        let answer: prices::Answer = caller.call("spans_ingest", &args).await?;
+        if let Some(others) = answer.prices {
+            return Ok(Some(others));
+        }
+    }
+    Ok(None)
 }
 
 fn accepted(encoding: Encoding, normalised: &Normalised) -> Export {

@@ -6,6 +6,7 @@ mod get;
 mod ingest;
 mod list;
 mod node;
+mod prices;
 mod scores;
 mod shares;
 mod tail;

@@ -1,11 +1,13 @@
 //! One attempt of one delivery: sign, send, judge, and what the store is told of it.
 
 use crate::deliveries::message_id;
+use crate::mail::{self, Addressed};
 use crate::outbound::{self, Answer};
 use crate::rules::why;
 use crate::seal::SealedKey;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{Cx, clock};
 use nodeai_guard::UrlGuard;
 use nodeai_webhook::{ID, Key, SIGNATURE, TIMESTAMP, Verdict, fields, judge, record, sign};
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 /// Who the requests say they are from.
-const AGENT: &str = concat!("NodeAI-Webhooks/", env!("CARGO_PKG_VERSION"));
+pub const AGENT: &str = concat!("NodeAI-Webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// A delivery that was taken up.
 #[derive(Debug, Deserialize)]
@@ -26,11 +28,29 @@ pub struct Delivery {
     pub lease_token: i64,
     org_id: String,
     webhook_id: String,
-    body: String,
+    /// The payload as it is sent.
+    pub body: String,
     step: usize,
-    url: String,
+    /// Where it goes.
+    pub url: String,
     headers: BTreeMap<String, String>,
     secrets: Vec<SealedKey>,
+    /// To whom, where it goes by e-mail.
+    #[serde(default)]
+    email: Option<Addressed>,
+    /// The sealed key of the provider that sends it.
+    #[serde(default)]
+    mail_secret: Option<OpenedSecret>,
+}
+
+/// A request that is ready to be sent.
+pub struct Prepared {
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// The header field whose value is a secret; empty for none.
+    pub credential: &'static str,
 }
 
 /// What came of an attempt, and how the store hears of it.
@@ -44,9 +64,9 @@ pub struct Attempted {
 /// Tries once. Whatever happens there is a verdict: what cannot be sent today may be sent tomorrow.
 pub async fn deliver(cx: &Cx, guard: &UrlGuard, delivery: &Delivery) -> Attempted {
     let began_us = clock::now_us();
-    let headers = headers(cx, delivery, began_us / 1_000_000);
-    let answered = match (&headers, checked(guard, &delivery.url)) {
-        (Ok(headers), Ok(())) => send(cx, delivery, headers.clone()).await,
+    let prepared = prepare(cx, delivery, began_us / 1_000_000);
+    let answered = match (&prepared, checked(guard, &delivery.url)) {
+        (Ok(prepared), Ok(())) => send(cx, delivery, prepared).await,
         (Err(error), _) => Err(error.clone()),
         (_, Err(error)) => Err(error),
     };
@@ -65,10 +85,22 @@ pub async fn deliver(cx: &Cx, guard: &UrlGuard, delivery: &Delivery) -> Attempte
     let attempt = json!({"id": clock::new_id(), "status": status, "at_us": began_us,
         "duration_us": (now_us - began_us).max(0),
         "error": answered.as_ref().err().map(|error| record::error(error)),
-        "request": headers.ok().map(|headers| record::request(&delivery.url, &headers)),
+        "request": prepared.ok().map(|p| record::request(&delivery.url, &p.headers, p.credential)),
         "response": answer.map(|a| record::response(&a.headers, &a.body, a.whole))});
     let settle = settle(delivery, verdict, now_us, attempt);
     Attempted { verdict, settle }
+}
+
+/// Signs it, or makes an e-mail of it.
+fn prepare(cx: &Cx, delivery: &Delivery, now_s: i64) -> Result<Prepared, String> {
+    match &delivery.email {
+        Some(to) => mail::prepare(cx, delivery, to, delivery.mail_secret.as_ref()),
+        None => Ok(Prepared {
+            headers: headers(cx, delivery, now_s)?,
+            body: Bytes::from(delivery.body.clone()),
+            credential: "",
+        }),
+    }
 }
 
 /// Each attempt has a timestamp of its own, so receivers may refuse old ones.
@@ -110,10 +142,10 @@ fn checked(guard: &UrlGuard, url: &str) -> Result<(), String> {
         .map_err(|refused| why(&refused))
 }
 
-async fn send(cx: &Cx, delivery: &Delivery, headers: HeaderMap) -> Result<Answer, String> {
-    let request = http::Request::post(&delivery.url).body(Bytes::from(delivery.body.clone()));
+async fn send(cx: &Cx, delivery: &Delivery, prepared: &Prepared) -> Result<Answer, String> {
+    let request = http::Request::post(&delivery.url).body(prepared.body.clone());
     let mut request = request.map_err(|error| error.to_string())?;
-    *request.headers_mut() = headers;
+    request.headers_mut().clone_from(&prepared.headers);
     outbound::send(cx, request).await
 }
 

@@ -1,4 +1,4 @@
-//! Outgoing webhooks by Standard Webhooks: who subscribes to which events, what was delivered, what is tried again.
+//! Outgoing webhooks by Standard Webhooks, and events by e-mail: who subscribes to which events, what was delivered, what is tried again.
 
 mod create;
 mod deliver;
@@ -7,6 +7,7 @@ mod drain;
 mod events;
 mod get;
 mod list;
+mod mail;
 mod model;
 mod outbound;
 mod probe;

@@ -1,5 +1,6 @@
 //! Webhooks as the API shows them.
 
+use crate::mail::Addressed;
 use nodeai_store::Column;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,8 @@ nodeai_store::columns! {
     /// Webhooks of both directions.
     webhooks {
         id: Uuid, direction: Text, name: Text, workflow_id: Uuid, url: Text, event_types: TextArray, headers: Json,
-        public_key: Text, previous_secret_until: Time, throttled_until: Time, disabled_at: Time, disabled_reason: Text,
+        public_key: Text, channel: Text, email: Json, secret_id: Uuid, previous_secret_until: Time,
+        throttled_until: Time, disabled_at: Time, disabled_reason: Text,
         version: Int, created_at: Time, updated_at: Time,
     }
 }
@@ -25,6 +27,9 @@ pub const SHOWN: &[Column] = &[
     col::event_types,
     col::headers,
     col::public_key,
+    col::channel,
+    col::email,
+    col::secret_id,
     col::previous_secret_until,
     col::throttled_until,
     col::disabled_at,
@@ -41,8 +46,14 @@ pub struct Webhook {
     pub id: String,
     /// Name.
     pub name: String,
-    /// Where events go.
+    /// Where events go; the provider's API where they go by e-mail.
     pub url: String,
+    /// `http` or `email`.
+    pub channel: String,
+    /// From whom to whom, where they go by e-mail.
+    pub email: Option<Addressed>,
+    /// The secret with the provider's key; null when it is gone.
+    pub secret_id: Option<String>,
     /// Which events; none, or `*`, are all of them.
     pub event_types: Vec<String>,
     /// Only events of this workflow; null for all.

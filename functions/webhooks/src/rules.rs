@@ -14,12 +14,17 @@ const LONGEST_URL: usize = 2_000;
 
 /// A URL by its form; whether it may be called, [`url_may_be_called`] says.
 pub fn url(c: &mut Checker, text: &str) {
+    url_at(c, text, "/url");
+}
+
+/// The same of a member elsewhere.
+pub fn url_at(c: &mut Checker, text: &str, pointer: &str) {
     let parsed = Url::parse(text).ok().filter(|_| text.len() <= LONGEST_URL);
     let holds = parsed.is_some_and(|url| {
         url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
     });
     let detail = "must be a URL of at most 2000 characters without credentials and fragment";
-    c.require(holds, "/url", "format", detail);
+    c.require(holds, pointer, "format", detail);
 }
 
 /// Known event types, each once.
@@ -58,14 +63,14 @@ pub fn workflow_id(c: &mut Checker, id: Option<&str>) {
 }
 
 /// Refuses a URL that must not be called: what it carries is confidential, so https or a host that the operator has
-/// excepted, and no private address. Errors: 400 at `/url`.
-pub async fn url_may_be_called(cx: &Cx, text: &str) -> Result<(), Problem> {
+/// excepted, and no private address. Errors: 400 at `pointer`.
+pub async fn url_may_be_called(cx: &Cx, text: &str, pointer: &str) -> Result<(), Problem> {
     let guard = UrlGuard::configured(&**cx.env()).await;
     let checked = Url::parse(text).map(|url| guard.check_confidential(&url));
     match checked {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(refused)) => Err(at_url("refused", &why(&refused))),
-        Err(error) => Err(at_url("format", &error.to_string())),
+        Ok(Err(refused)) => Err(at(pointer, "refused", &why(&refused))),
+        Err(error) => Err(at(pointer, "format", &error.to_string())),
     }
 }
 
@@ -77,8 +82,8 @@ pub fn why(refused: &Refused) -> String {
     }
 }
 
-fn at_url(code: &str, detail: &str) -> Problem {
-    Problem::fields(vec![FieldError::body("/url", code, detail)])
+fn at(pointer: &str, code: &str, detail: &str) -> Problem {
+    Problem::fields(vec![FieldError::body(pointer, code, detail)])
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `PATCH /api/v1/webhooks/{id}`
 
+use crate::mail::EmailInput;
 use crate::model::Webhook;
 use crate::{WebhooksWrite, rules};
 use nodeai_app::{Caller, Command, IfMatch, PathId, Reply, Valid, clock};
@@ -20,6 +21,9 @@ pub struct WebhookPatch {
     /// Where events go: https, and no private address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     url: Option<String>,
+    /// Who gets them by e-mail, in place of those before; only where events go by e-mail already.
+    #[serde(default, skip_serializing)]
+    email: Option<EmailInput>,
     /// Which events; none are all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event_types: Option<Vec<String>>,
@@ -46,6 +50,11 @@ impl Check for WebhookPatch {
         if let Some(url) = &self.url {
             rules::url(c, url);
         }
+        if let Some(email) = &self.email {
+            email.check(c);
+            let one = self.url.is_none();
+            c.require(one, "/url", "invalid", "give either url or email");
+        }
         rules::event_types(c, self.event_types.as_deref().unwrap_or_default());
         rules::workflow_id(
             c,
@@ -60,6 +69,9 @@ impl Check for WebhookPatch {
 impl WebhookPatch {
     fn row(&self) -> Value {
         let mut row = json!(self);
+        if let (Some(email), Some(members)) = (&self.email, row.as_object_mut()) {
+            members.extend(email.row().as_object().cloned().unwrap_or_default());
+        }
         if let Some(enabled) = self.enabled {
             row["disabled_at"] = match enabled {
                 true => Value::Null,
@@ -82,7 +94,10 @@ pub async fn handle(
     Valid(patch): Valid<WebhookPatch>,
 ) -> Result<Reply<Webhook>, Problem> {
     if let Some(url) = &patch.url {
-        rules::url_may_be_called(&caller.cx, url).await?;
+        rules::url_may_be_called(&caller.cx, url, "/url").await?;
+    }
+    if let Some(email) = &patch.email {
+        rules::url_may_be_called(&caller.cx, &email.url(), "/email/base_url").await?;
     }
     let args = json!({"id": id, "expect_version": expected, "row": patch.row()});
     let command = Command::named("webhook_update", "webhook", &id, args)

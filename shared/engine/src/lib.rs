@@ -33,6 +33,7 @@ pub use log::{
     AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, Reused,
     RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
+pub use nodeai_guard::host_matches;
 pub use nodes::{
     CodeCall, Effect, HttpBatch, HttpCall, HttpReply, LlmCall, LogLine, MeasureCall, Model, Next,
     Outcome as NodeOutcome, Paged, Port, Spec, SqlCall, Talk, WaitCall, WorkflowRef, catalogue,

@@ -3,9 +3,9 @@
 
 mod hosts;
 
-pub use hosts::{host_matches, split_port};
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use hosts::{host_matches, split_port};
 
 use nodeai_ports::Env;
 use url::{Host, Url};

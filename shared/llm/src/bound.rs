@@ -53,18 +53,10 @@ pub fn most_usage(chat: &ChatRequest, bytes: usize) -> Usage {
     }
 }
 
-/// What that costs at most in the usual tier, in pico-USD; none when the model's price is not known. Every token counts with
-/// the highest price that it may have: written to the cache, above a threshold, in the dearest hour, at prices to come.
-pub fn most_cost(reference: &str, most: &Usage) -> Option<i64> {
-    let book = nodeai_pricing::catalogue();
-    let day = nodeai_pricing::day_of_date(&book.as_of).unwrap_or(0);
-    book.most(reference, most.prompt_tokens, most.completion_tokens, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Endpoint, Image, Message, Role, Tool};
+    use crate::{Endpoint, Image, Message, Prices, Role, Tool};
     use serde_json::json;
 
     fn bound(chat: &ChatRequest, reference: &str) -> Usage {
@@ -153,7 +145,8 @@ mod tests {
             completion_tokens: 10,
             ..Usage::default()
         };
-        assert_eq!(most_cost("openai/gpt-4o-mini", &most), Some(156_000_000));
-        assert_eq!(most_cost("acme/unknown", &most), None);
+        let most_cost = |model| Prices::default().most_cost(model, &most);
+        assert_eq!(most_cost("openai/gpt-4o-mini"), Some(156_000_000));
+        assert_eq!(most_cost("acme/unknown"), None);
     }
 }

@@ -1,7 +1,6 @@
 //! What requests cost, by the prices of `nodeai-pricing`.
 
-use crate::Usage;
-use crate::chat::Tier;
+use crate::{Prices, Usage};
 
 /// What a request cost by the newest prices, in pico-USD; `None` when the model's price is not known. Saturates.
 pub fn cost(reference: &str, usage: &Usage) -> Option<i64> {
@@ -11,14 +10,7 @@ pub fn cost(reference: &str, usage: &Usage) -> Option<i64> {
 
 /// What a request cost that was made at a time (µs since the epoch), with the version of the prices that were in force then.
 pub fn cost_at(reference: &str, usage: &Usage, at_us: i64) -> Option<nodeai_pricing::Priced> {
-    let terms = nodeai_pricing::Terms {
-        at_us,
-        tier: usage.tier.map(Tier::as_str),
-        region: None,
-    };
-    nodeai_pricing::catalogue()
-        .price(reference, &usage.tokens(), &terms)
-        .ok()
+    Prices::default().cost_at(reference, usage, at_us)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What providers say of tokens, brought to one meaning: totals that include their parts.
 
-use nodeai_llm::{Endpoint, Tier, Usage, cost_at};
+use nodeai_llm::{Endpoint, Prices, Tier, Usage, cost_at};
 use serde_json::{Value, json};
 
 /// 2026-11-18, noon UTC.
@@ -116,7 +116,7 @@ fn a_bound_is_never_below_a_cost_in_any_bucket() {
                     ..Usage::default()
                 };
                 let cost = cost_at(model, &usage, AT_US).expect("a price").pusd;
-                let most = nodeai_llm::bound::most_cost(model, &usage).expect("a bound");
+                let most = Prices::default().most_cost(model, &usage).expect("a bound");
                 assert!(cost <= most, "{model} {usage:?}: {cost} > {most}");
             }
         }

@@ -134,7 +134,11 @@ fn any(json: &Value) -> AnyValue {
         Some(match tag.as_str() {
             "stringValue" | "string_value" => Any::Text(inner.as_str()?.to_owned()),
             "boolValue" | "bool_value" => Any::Bool(inner.as_bool()?),
-            "intValue" | "int_value" => Any::Int(integer(inner)?),
+            // An exporter in JavaScript calls every number without a fraction an integer, 1e300 too.
+            "intValue" | "int_value" => match integer(inner) {
+                Some(number) => Any::Int(number),
+                None => Any::Double(double(inner)?),
+            },
             "doubleValue" | "double_value" => Any::Double(double(inner)?),
             "arrayValue" | "array_value" => Any::Array(ArrayValue {
                 values: items(inner, "values", "values").map(any).collect(),

@@ -18,7 +18,8 @@ mod reply;
 mod value;
 
 pub use content::{Content, content_of, documents_at, unflatten};
-pub use normalise::{Normalised, Rejected, normalise};
+pub use nodeai_llm::Prices;
+pub use normalise::{Normalised, Rejected, normalise, normalise_at};
 pub use read::{Encoding, Fault, read};
 pub use reply::{failure, success};
 

@@ -5,7 +5,7 @@ use crate::names as n;
 use crate::price::price;
 use crate::proto::{Event, ExportTraceServiceRequest, Link, Scope, Span};
 use crate::value::{attributes, clean};
-use nodeai_llm::{Tier, Usage};
+use nodeai_llm::{Prices, Tier, Usage};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -54,8 +54,17 @@ impl Normalised {
     }
 }
 
-/// Makes the store's spans; `now_us` is the time of the request.
+/// Makes the store's spans; `now_us` is the time of the request. Calls cost what the catalogue says.
 pub fn normalise(request: ExportTraceServiceRequest, now_us: i64) -> Normalised {
+    normalise_at(request, now_us, &Prices::default())
+}
+
+/// The same, where calls cost what `prices` say.
+pub fn normalise_at(
+    request: ExportTraceServiceRequest,
+    now_us: i64,
+    prices: &Prices,
+) -> Normalised {
     let mut out = Normalised::default();
     for resource in request.resource_spans {
         let shared = resource
@@ -65,7 +74,7 @@ pub fn normalise(request: ExportTraceServiceRequest, now_us: i64) -> Normalised 
             let scope_json = scope.scope.map(scope_of);
             for span in scope.spans {
                 let name = clean(span.name.clone());
-                match one(span, shared.as_ref(), scope_json.as_ref(), now_us) {
+                match one(span, shared.as_ref(), scope_json.as_ref(), now_us, prices) {
                     Ok(span) => out.spans.push(span),
                     Err(reason) => out.rejected.push(Rejected { name, reason }),
                 }
@@ -89,6 +98,7 @@ fn one(
     resource: Option<&Value>,
     scope: Option<&Value>,
     now_us: i64,
+    prices: &Prices,
 ) -> Result<Value, &'static str> {
     let trace_id =
         hex::<16>(&span.trace_id).ok_or("the trace id is not 16 bytes that are not all zero")?;
@@ -120,7 +130,7 @@ fn one(
         json["status_message"] = clean(status.message).into();
     }
     let at_us = json["start_us"].as_i64().unwrap_or(0);
-    let fields = fields(&a, parent.is_none(), at_us);
+    let fields = fields(&a, parent.is_none(), at_us, prices);
     if let Some(object) = json.as_object_mut() {
         object.extend(fields);
     }
@@ -157,7 +167,7 @@ fn one(
 }
 
 /// The members that have a column of their own.
-fn fields(a: &Map<String, Value>, root: bool, at_us: i64) -> Map<String, Value> {
+fn fields(a: &Map<String, Value>, root: bool, at_us: i64, prices: &Prices) -> Map<String, Value> {
     let mut out = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -201,7 +211,7 @@ fn fields(a: &Map<String, Value>, root: bool, at_us: i64) -> Map<String, Value> 
             let models = [answered.as_deref(), model.as_deref()];
             let provider = provider.as_deref().unwrap_or_default();
             let mut models = models.into_iter().flatten().filter(|_| known);
-            let found = models.find_map(|model| price(provider, model, &usage, at_us));
+            let found = models.find_map(|model| price(prices, provider, model, &usage, at_us));
             found.map(|(pusd, version)| (pusd, Some(version)))
         });
         put("priced", Some(cost.is_some().into()));

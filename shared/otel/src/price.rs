@@ -1,11 +1,17 @@
 //! What a call cost: the one place that asks the catalogue.
 
-use nodeai_llm::{Usage, cost_at};
+use nodeai_llm::{Prices, Usage};
 
 /// Cost in pico-USD by the prices of that time (µs since the epoch), and which prices those are; `None` when the model's
 /// price is not known.
-pub fn price(provider: &str, model: &str, usage: &Usage, at_us: i64) -> Option<(i64, String)> {
-    let priced = cost_at(&reference(provider, model), usage, at_us)?;
+pub fn price(
+    prices: &Prices,
+    provider: &str,
+    model: &str,
+    usage: &Usage,
+    at_us: i64,
+) -> Option<(i64, String)> {
+    let priced = prices.cost_at(&reference(provider, model), usage, at_us)?;
     Some((priced.pusd, priced.version))
 }
 
@@ -65,11 +71,12 @@ mod tests {
             ("openai", "openai/gpt-4o-mini"),
         ] {
             assert_eq!(
-                price(provider, model, &usage, at_us).map(|(pusd, _)| pusd),
+                price(&Prices::default(), provider, model, &usage, at_us).map(|(pusd, _)| pusd),
                 Some(180_000_000),
                 "{provider} {model}"
             );
         }
-        assert_eq!(price("acme", "gpt-4o-mini", &usage, at_us), None);
+        let unknown = price(&Prices::default(), "acme", "gpt-4o-mini", &usage, at_us);
+        assert_eq!(unknown, None);
     }
 }

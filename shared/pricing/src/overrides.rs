@@ -44,6 +44,16 @@ fn whole() -> i64 {
 pub struct Overrides(pub Vec<Override>);
 
 impl Overrides {
+    /// From rows of the store, each with the members of an [`Override`]. One that cannot be read is left out: the
+    /// catalogue's price counts then.
+    pub fn from_rows(rows: Vec<serde_json::Value>) -> Self {
+        let read = rows.into_iter();
+        Self(
+            read.filter_map(|row| serde_json::from_value(row).ok())
+                .collect(),
+        )
+    }
+
     /// The newest that counts for a request of a model, which the catalogue may know by another name.
     pub fn find(
         &self,
@@ -57,14 +67,23 @@ impl Overrides {
             Some(date) => day_of_date(date),
             None => Some(i64::MIN),
         };
-        let named =
-            |own: &&Override| own.model == reference || Some(own.model.as_str()) == catalogued;
         let fits = |own: &&Override| own.usd.is_none() || own.tier.as_deref() == tier;
-        let all = self.0.iter().filter(named).filter(fits);
+        let all = self.of(reference, catalogued).filter(fits);
         let begun = all.filter_map(|own| Some((from(own)?, own)));
         begun
             .filter(|(first, _)| *first <= day)
             .max_by_key(|(first, _)| *first)
             .map(|(_, own)| own)
+    }
+
+    /// All of a model, which the catalogue may know by another name, whenever they count.
+    pub(crate) fn of(
+        &self,
+        reference: &str,
+        catalogued: Option<&str>,
+    ) -> impl Iterator<Item = &Override> {
+        let named =
+            move |own: &&Override| own.model == reference || Some(own.model.as_str()) == catalogued;
+        self.0.iter().filter(named)
     }
 }

@@ -42,7 +42,9 @@ pub type Parts = [i128; 10];
 pub struct Priced {
     /// Pico-USD, rounded half up once; saturates.
     pub pusd: i64,
-    /// Which prices those are: the catalogue, and the day from which they count (`base`: from the beginning).
+    /// Which prices those are: the catalogue, and the day from which they count (`base`: from the beginning); then
+    /// `+override/` with the id and version of the organisation's own price that changed them, or `override/…` alone where
+    /// the catalogue does not know the model.
     pub version: String,
     /// What it is made of, before rounding.
     pub parts: Parts,
@@ -122,7 +124,11 @@ impl Book {
             (Err(why), None) => return Err(why),
         };
         if let Some(own) = own {
-            version = format!("override/{}/{}", own.id, own.version);
+            let changed = format!("override/{}/{}", own.id, own.version);
+            version = match version.as_str() {
+                "" => changed,
+                listed => format!("{listed}+{changed}"),
+            };
             points = points * own.basis_points / WHOLE;
         }
         let mut parts = parts_of(reference, &usd, tokens, points, prompt)?;
@@ -161,15 +167,31 @@ impl Book {
     }
 
     /// Most that so many tokens of a model can cost in the usual tier, at any time from `day` (since the epoch) on, however
-    /// they fall into buckets and hours; none when the price is not known. A bound, not an estimate.
-    pub fn most(&self, reference: &str, prompt: i64, completion: i64, day: i64) -> Option<i64> {
-        let entry = self.find(reference)?;
-        let first = entry.row_at(day, 0).from_day;
-        let rows = entry.prices.iter().filter(|row| row.from_day >= first);
+    /// they fall into buckets and hours; none when the price is not known. An organisation's own prices only make it more:
+    /// when they begin and end is not asked. A bound, not an estimate.
+    pub fn most_with(
+        &self,
+        overrides: &Overrides,
+        reference: &str,
+        prompt: i64,
+        completion: i64,
+        day: i64,
+    ) -> Option<i64> {
+        let entry = self.find(reference);
+        let first = entry.map_or(0, |entry| entry.row_at(day, 0).from_day);
+        let rows = entry.iter().flat_map(|entry| &entry.prices);
+        let listed = rows.filter(|row| row.from_day >= first).map(|row| &row.usd);
+        let catalogued = entry.map(|entry| entry.id.as_str());
+        let own = || overrides.of(reference, catalogued);
+        let mut all = listed
+            .chain(own().filter_map(|own| own.usd.as_ref()))
+            .peekable();
+        all.peek()?;
+        let points = own().map(|own| own.basis_points).fold(WHOLE, i64::max);
         let (mut input, mut output, mut request) = (0, 0, 0);
-        for row in rows {
+        for usd in all {
             for bucket in Bucket::ALL {
-                let dearest = row.usd.price(bucket).map_or(0, |price| price.most());
+                let dearest = usd.price(bucket).map_or(0, |price| price.most());
                 let side = if bucket.is_input() {
                     &mut input
                 } else {
@@ -177,12 +199,19 @@ impl Book {
                 };
                 *side = dearest.max(*side);
             }
-            request = row.usd.request().max(request);
+            request = usd.request().max(request);
         }
         let parts = [(prompt, input), (completion, output)]
             .map(|(n, price)| i128::from(n.max(0)) * i128::from(price));
         let sum = parts[0].saturating_add(parts[1]) + i128::from(request) * 1_000_000;
-        i64::try_from((sum + 999_999) / 1_000_000).map_or(Some(i64::MAX), Some)
+        let parts = sum.saturating_mul(i128::from(points));
+        let pusd = parts.saturating_add(PARTS_PER_PICO - 1) / PARTS_PER_PICO;
+        i64::try_from(pusd).map_or(Some(i64::MAX), Some)
+    }
+
+    /// The same by the catalogue's prices alone.
+    pub fn most(&self, reference: &str, prompt: i64, completion: i64, day: i64) -> Option<i64> {
+        self.most_with(&Overrides::default(), reference, prompt, completion, day)
     }
 }
 

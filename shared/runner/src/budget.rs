@@ -6,6 +6,7 @@ use std::cell::Cell;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use nodeai_engine::{NodeError, RunBudget, Totals};
+use nodeai_llm::Prices;
 
 /// Tokens and money.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,6 +62,11 @@ pub trait BudgetPort: std::fmt::Debug {
 
     /// Says what a call did cost; `None` when nobody knows, and then all that was reserved counts.
     fn settle<'a>(&'a self, ticket: &'a str, cost: Option<Amount>) -> LocalBoxFuture<'a, ()>;
+
+    /// What calls cost: the organisation's own prices where it has some. They are those of the run's beginning.
+    fn prices(&self) -> Prices {
+        Prices::default()
+    }
 }
 
 /// No budgets.

@@ -6,10 +6,11 @@ use futures::future::LocalBoxFuture;
 use nodeai_app::{Cx, clock, errors::log};
 use nodeai_engine::{NodeError, RunBudget};
 use nodeai_http::Problem;
+use nodeai_llm::Prices;
 use nodeai_runner::{Amount, BudgetPort, Granted, Reservation, exceeded, unpriced};
 use nodeai_store::Session;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -72,6 +73,14 @@ pub struct Standing {
     applies: bool,
     run: PerRun,
     used_up: Option<Value>,
+    /// The organisation's own prices.
+    #[serde(default, deserialize_with = "own_prices")]
+    prices: Prices,
+}
+
+fn own_prices<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prices, D::Error> {
+    let rows = Option::<Vec<Value>>::deserialize(deserializer)?;
+    Ok(rows.map(Prices::own).unwrap_or_default())
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -149,6 +158,7 @@ pub struct Ledger {
     execution_id: String,
     /// Whether any budget applies; none while that is not known.
     applies: Option<bool>,
+    prices: Prices,
     open: RefCell<BTreeMap<String, Open>>,
 }
 
@@ -186,6 +196,9 @@ impl Ledger {
             session,
             execution_id,
             applies: standing.map(|standing| standing.applies),
+            prices: standing
+                .map(|standing| standing.prices.clone())
+                .unwrap_or_default(),
             open: RefCell::default(),
         }
     }
@@ -274,6 +287,10 @@ impl BudgetPort for Ledger {
             }
         }
         .boxed_local()
+    }
+
+    fn prices(&self) -> Prices {
+        self.prices.clone()
     }
 }
 

@@ -7,17 +7,20 @@
 //! - [`record`] is what is kept of a request and its answer.
 //! - [`fields`] are the header fields that a subscription may add.
 //! - [`events`] is the catalogue of events.
+//! - [`letter`] is an event as a mail tells it.
 //!
 //! Pure: time and randomness come in as arguments.
 
 pub mod events;
 pub mod fields;
 pub mod key;
+pub mod letter;
 pub mod record;
 pub mod schedule;
 pub mod signature;
 pub mod verdict;
 
 pub use key::{Key, Verifier};
+pub use letter::{Letter, letter};
 pub use signature::{ID, SIGNATURE, TIMESTAMP, sign, verify};
 pub use verdict::{Verdict, judge};

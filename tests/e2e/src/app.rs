@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Signs the tests' user tokens.
 pub const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
 
+/// Lets the tests be the operator's schedule.
+const DRAIN_TOKEN: &str = "the-drain-token-of-the-tests";
+
 /// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -104,7 +107,10 @@ struct Storage {
 impl Storage {
     fn postgres() -> Self {
         Self {
-            variables: vec![("nodeai_jwt_secret", JWT_SECRET.to_owned())],
+            variables: vec![
+                ("nodeai_jwt_secret", JWT_SECRET.to_owned()),
+                ("nodeai_drain_token", DRAIN_TOKEN.to_owned()),
+            ],
             ..Self::default()
         }
     }
@@ -117,6 +123,7 @@ impl Storage {
         Self {
             issuer: Some(format!("{url}/auth/v1")),
             variables: vec![
+                ("nodeai_drain_token", DRAIN_TOKEN.to_owned()),
                 ("nodeai_supabase_url", url),
                 ("nodeai_supabase_anon_key", key("anon")),
                 ("nodeai_supabase_service_key", key("service_role")),
@@ -226,6 +233,11 @@ impl App {
         project
             .and_then(|p| std::fs::read_to_string(p.log_file()).ok())
             .unwrap_or_default()
+    }
+
+    /// The operator's token; `None` for an application that was not started here.
+    pub fn drain_token(&self) -> Option<&'static str> {
+        self.host.as_ref().map(|_| DRAIN_TOKEN)
     }
 
     /// Whether `nodeai up` serves it; otherwise it is stock Spin, whose own rules for connections hold.

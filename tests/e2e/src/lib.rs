@@ -11,6 +11,7 @@ pub mod database;
 pub mod host;
 pub mod mortal;
 pub mod oidc;
+pub mod packages;
 pub mod process;
 pub mod project;
 pub mod proxy;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::{Multipart, Path, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
@@ -20,6 +20,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/web/form", post(form))
         .route("/web/status/{status}", any(status))
         .route("/web/turns/{statuses}/{who}", any(turns))
+        .route("/web/turns/{statuses}/{who}/{*below}", any(turns))
         .route("/web/redirect/{left}", any(redirect))
         .route("/web/away", any(away))
         .route("/web/slow/{ms}", any(slow))
@@ -102,9 +103,11 @@ async fn status(State(shared): State<Shared>, Path(status): Path<u16>) -> Status
 /// The first request of `who` gets the first status, and so on; the last one stays.
 async fn turns(
     State(shared): State<Shared>,
-    Path((statuses, who)): Path<(String, String)>,
+    uri: Uri,
+    Path(parts): Path<Map<String, Value>>,
 ) -> (StatusCode, String) {
-    let path = format!("/web/turns/{statuses}/{who}");
+    let statuses = parts["statuses"].as_str().unwrap_or_default();
+    let path = uri.to_string();
     let turn = shared
         .lock()
         .requests

@@ -13,6 +13,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     /// Asks for all parts, one after the other. What the answered ones cost is told even when a later one fails.
     pub(super) async fn measure(&self, which: &Which, call: &MeasureCall) -> Ended {
         let begun_us = self.ports.clock.now_us();
+        let prices = self.ports.budget.prices();
         let mut answers = Vec::with_capacity(call.batches().len());
         for work in call.batches() {
             let answer = match call.model() {
@@ -21,10 +22,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             };
             match answer {
                 Ok(answer) => answers.push(answer),
-                Err(error) => return (call.spent(&answers, begun_us), Err(error)),
+                Err(error) => return (call.spent(&answers, begun_us, &prices), Err(error)),
             }
         }
-        call.finish(answers, begun_us)
+        call.finish(answers, begun_us, &prices)
     }
 
     async fn make_part(

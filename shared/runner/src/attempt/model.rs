@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::header;
 use nodeai_engine::{CallMeta, LlmCall, Model, Next, NodeError};
-use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, Usage, bound, cost_at, echo};
+use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, Prices, Usage, bound, echo};
 use url::Url;
 
 use super::{Ended, Shared, Which, add_key, read, read_start, too_large, transport, unreadable};
@@ -68,7 +68,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     pub(super) async fn ask(&self, which: &Which, call: &LlmCall) -> Ended {
         let begun_us = self.ports.clock.now_us();
         let first_token_us = Cell::new(None);
-        let mut talk = call.talk(begun_us);
+        let mut talk = call.talk(begun_us, self.ports.budget.prices());
         let (meta, result) = loop {
             let model = call.model(&talk);
             let answer = match model.endpoint.builtin_answer(&talk.chat) {
@@ -157,7 +157,8 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     ) -> Result<(), NodeError> {
         if self.metered().await? {
             let now_us = self.ports.clock.now_us();
-            let used = usage.map(|usage| amount(reference, usage, now_us));
+            let prices = self.ports.budget.prices();
+            let used = usage.map(|usage| amount(&prices, reference, usage, now_us));
             let paid = self.reserve(which, used.unwrap_or_default()).await?;
             self.settle(paid, used).await;
         }
@@ -173,9 +174,10 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         used: fn(&T) -> Option<Usage>,
         call: impl Future<Output = Result<T, Unanswered>>,
     ) -> Result<T, NodeError> {
+        let prices = self.ports.budget.prices();
         let at_most = Amount {
-            pusd: bound::most_cost(reference, &most),
-            ..amount(reference, most, 0)
+            pusd: prices.most_cost(reference, &most),
+            ..amount(&prices, reference, most, 0)
         };
         let paid = self.reserve(which, at_most).await?;
         let now_us = self.ports.clock.now_us();
@@ -183,7 +185,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         let answer = call.await;
         // Without the provider's own count, all that was reserved counts.
         let cost = match &answer {
-            Ok(answer) => used(answer).map(|usage| amount(reference, usage, now_us)),
+            Ok(answer) => used(answer).map(|usage| amount(&prices, reference, usage, now_us)),
             Err(failed) => (!failed.paid).then(|| Amount {
                 tokens: 0,
                 pusd: Some(0),
@@ -389,9 +391,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 }
 
 /// What so many tokens of a model cost at a time.
-fn amount(reference: &str, usage: Usage, at_us: i64) -> Amount {
+fn amount(prices: &Prices, reference: &str, usage: Usage, at_us: i64) -> Amount {
     Amount {
         tokens: usage.prompt_tokens.saturating_add(usage.completion_tokens),
-        pusd: cost_at(reference, &usage, at_us).map(|priced| priced.pusd),
+        pusd: prices
+            .cost_at(reference, &usage, at_us)
+            .map(|priced| priced.pusd),
     }
 }

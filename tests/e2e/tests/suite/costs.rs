@@ -1,5 +1,6 @@
 //! Costs: sums, their explanation, other prices, own prices, bills.
 
+use super::otlp::{chat, new_trace, send, span};
 use super::{app, runs::graph};
 use e2e::{assert_problem, assert_status};
 use serde_json::{Value, json};
@@ -102,6 +103,46 @@ fn own_prices_are_kept_and_count_in_repricing() {
         400,
         "invalid-input",
     );
+}
+
+#[test]
+fn own_prices_count_in_what_runs_and_ingest_cost_at_once() {
+    let me = app().tenant();
+    let own =
+        json!({"model": "builtin/echo", "entry": {"usd": {"input": "1000000", "output": "0"}}});
+    let made = me.post(&format!("{COSTS}/overrides"), &own);
+    assert_status(&made, 201);
+    let run = me.run(&echo(), json!({"name": "Ada"}));
+    assert_status(&run, 200);
+    let version = format!("override/{}/1", made.json["id"].as_str().unwrap());
+    let spans = |trace: &str| me.get(&format!("/api/v1/traces/{trace}")).json["spans"].to_string();
+    let of_run = spans(run.json["trace_id"].as_str().unwrap());
+    assert!(of_run.contains(&version), "{of_run}");
+    let by_node = me.get(&format!("{COSTS}/breakdown?by=node"));
+    assert_eq!(by_node.json["total"]["cost"]["usd"], "2");
+    // An ingest of another model, before and after there is a price of the own.
+    let half = json!({"model": "openai/gpt-4o-mini", "entry": {"basis_points": 5_000}});
+    let costs: Vec<Value> = (0..2)
+        .map(|turn| {
+            let trace = new_trace();
+            assert_status(&send(&me, &[span(&trace, 1, None, chat())]), 200);
+            if turn == 0 {
+                let made = me.post(&format!("{COSTS}/overrides"), &half);
+                assert_status(&made, 201);
+            }
+            me.get(&format!("/api/v1/traces/{trace}")).json["spans"][0].clone()
+        })
+        .collect();
+    // 1,000 × 0.15 and 100 × 0.60 USD per million tokens.
+    assert_eq!(costs[0]["cost_usd"], "0.00021");
+    assert_eq!(costs[1]["cost_usd"], "0.000105");
+    let version = costs[1]["price_version"].as_str().unwrap();
+    assert!(version.contains("+override/"), "{version}");
+    // Nobody else pays them.
+    let (other, trace) = (app().tenant(), new_trace());
+    assert_status(&send(&other, &[span(&trace, 1, None, chat())]), 200);
+    let theirs = other.get(&format!("/api/v1/traces/{trace}")).json;
+    assert_eq!(theirs["spans"][0]["cost_usd"], "0.00021");
 }
 
 #[test]

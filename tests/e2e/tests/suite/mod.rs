@@ -5,6 +5,7 @@ use e2e::app::Setup;
 use std::sync::OnceLock;
 
 mod account;
+mod alert_mail;
 mod api_keys;
 mod bad_input;
 mod budgets;
@@ -33,6 +34,7 @@ mod profiles;
 mod query_tracer;
 mod queue;
 mod runs;
+mod sdks;
 mod secrets;
 mod shares;
 mod slos;

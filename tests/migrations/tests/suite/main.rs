@@ -2,6 +2,7 @@
 
 mod account;
 mod admission;
+mod anomalies;
 mod budgets;
 mod catalog;
 mod cost;
@@ -9,6 +10,7 @@ mod engine;
 mod foreign_owner;
 mod metrics;
 mod plans;
+mod plans_telemetry;
 mod query_tracer;
 mod queue;
 mod runs;

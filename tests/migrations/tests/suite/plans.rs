@@ -157,7 +157,8 @@ const AS_OWNER: &[(&str, &str, &str)] = &[
     ),
 ];
 
-async fn plan(client: &tokio_postgres::Client, query: &str) -> String {
+/// What the planner says of a query.
+pub async fn plan(client: &tokio_postgres::Client, query: &str) -> String {
     let rows = client
         .query(&format!("EXPLAIN {query}"), &[])
         .await
@@ -169,7 +170,7 @@ async fn plan(client: &tokio_postgres::Client, query: &str) -> String {
 }
 
 /// Does the plan use an index whose name matches `pattern` (a regular expression of the database)?
-async fn uses(owner: &tokio_postgres::Client, plan: &str, pattern: &str) -> bool {
+pub async fn uses(owner: &tokio_postgres::Client, plan: &str, pattern: &str) -> bool {
     let sql = "SELECT $1 ~ ('(using|on) [a-z0-9_]*' || $2)";
     owner
         .query_one(sql, &[&plan, &pattern])

@@ -1,7 +1,7 @@
 //! What nodes share whose models give numbers instead of words: batches, one request each, and what becomes of the answers.
 
 use nodeai_llm::vectors::{Measured, Numbers, Work, hashed};
-use nodeai_llm::{Endpoint, Usage, cost_at};
+use nodeai_llm::{Endpoint, Prices, Usage};
 use serde_json::{Map, Value, json};
 
 use crate::fault::Faults;
@@ -124,7 +124,7 @@ impl MeasureCall {
     }
 
     /// What was spent on these answers, at prices of a time in µs since the epoch: also where a later part failed.
-    pub fn spent(&self, answers: &[Measured], at_us: i64) -> CallMeta {
+    pub fn spent(&self, answers: &[Measured], at_us: i64, prices: &Prices) -> CallMeta {
         let mut meta = self.meta();
         let mut unpriced = false;
         for answer in answers {
@@ -136,7 +136,7 @@ impl MeasureCall {
                 continue;
             };
             meta.usage.get_or_insert_default().add(&usage);
-            match cost_at(&self.reference(), &usage, at_us) {
+            match prices.cost_at(&self.reference(), &usage, at_us) {
                 Some(more) => {
                     let sum = meta.cost_pusd.unwrap_or(0);
                     meta.cost_pusd = Some(sum.saturating_add(more.pusd));
@@ -157,8 +157,9 @@ impl MeasureCall {
         &self,
         answers: Vec<Measured>,
         at_us: i64,
+        prices: &Prices,
     ) -> (CallMeta, Result<Outcome, NodeError>) {
-        let meta = self.spent(&answers, at_us);
+        let meta = self.spent(&answers, at_us, prices);
         let mut output = Map::new();
         let mut vectors = Vec::new();
         for answer in answers {

@@ -1,7 +1,7 @@
 //! Nodes whose models give numbers, by the test model.
 
-use nodeai_llm::Usage;
 use nodeai_llm::vectors::{Measured, Numbers};
+use nodeai_llm::{Prices, Usage};
 use serde_json::{Map, Value, json};
 
 use super::measure::MeasureCall;
@@ -42,7 +42,10 @@ fn call(name: &str, data: Value) -> MeasureCall {
 
 fn output(call: &MeasureCall) -> Value {
     let answers = call.batches().iter().map(|work| call.made_here(work));
-    call.finish(answers.collect(), 0).1.unwrap().output
+    call.finish(answers.collect(), 0, &Prices::default())
+        .1
+        .unwrap()
+        .output
 }
 
 #[test]
@@ -112,16 +115,28 @@ fn what_was_spent_is_the_sum_and_unknown_where_one_part_is() {
         }),
     };
     let now_us = 1_790_000_000_000_000;
-    let (meta, result) = call.finish(vec![answer(Some(600), 2), answer(Some(400), 2)], now_us);
+    let (meta, result) = call.finish(
+        vec![answer(Some(600), 2), answer(Some(400), 2)],
+        now_us,
+        &Prices::default(),
+    );
     assert_eq!(meta.usage.unwrap().prompt_tokens, 1_000);
     // 0.02 USD per million.
     assert_eq!(meta.cost_pusd, Some(20_000_000));
     assert_eq!(result.unwrap().output["usage"]["cost_usd_micros"], 20);
-    let unknown = call.spent(&[answer(Some(600), 2), answer(None, 2)], now_us);
+    let unknown = call.spent(
+        &[answer(Some(600), 2), answer(None, 2)],
+        now_us,
+        &Prices::default(),
+    );
     assert_eq!(
         (unknown.usage.unwrap().prompt_tokens, unknown.cost_pusd),
         (600, None)
     );
-    let unlike = call.finish(vec![answer(Some(1), 2), answer(Some(1), 3)], now_us);
+    let unlike = call.finish(
+        vec![answer(Some(1), 2), answer(Some(1), 3)],
+        now_us,
+        &Prices::default(),
+    );
     assert_eq!(unlike.1.unwrap_err().kind, "malformed_response");
 }

@@ -1,9 +1,8 @@
-//! `email`: sends a mail through a provider's HTTP API. Sources: <https://resend.com/docs/api-reference/emails/send-email>,
-//! <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>,
-//! <https://postmarkapp.com/developer/api/email-api>.
+//! `email`: sends a mail through a provider's HTTP API.
 
+use nodeai_mail::{Mail, Provider};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Call, Effect, Faults, Fields, NodeError, Read, Sending, Spec, check_base, http, port};
 
@@ -41,20 +40,12 @@ pub(super) fn spec() -> Spec {
 }
 
 #[derive(Deserialize)]
-struct Mail {
-    provider: String,
+struct Config {
+    provider: Provider,
     api_key: String,
-    from: String,
-    to: Vec<String>,
-    #[serde(default)]
-    cc: Vec<String>,
-    #[serde(default)]
-    bcc: Vec<String>,
-    reply_to: Option<String>,
-    subject: String,
-    text: Option<String>,
-    html: Option<String>,
     base_url: Option<String>,
+    #[serde(flatten)]
+    mail: Mail,
 }
 
 pub(super) fn check(data: &Fields, at: &str, faults: &mut Faults) {
@@ -65,32 +56,14 @@ pub(super) fn check(data: &Fields, at: &str, faults: &mut Faults) {
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
-    let mail: Mail = call.config()?;
-    let bearer = format!("Bearer {}", mail.api_key);
-    let (path, header, body) = match mail.provider.as_str() {
-        "sendgrid" => (
-            "/v3/mail/send",
-            ("authorization", bearer.as_str()),
-            sendgrid(&mail),
-        ),
-        "postmark" => (
-            "/email",
-            ("x-postmark-server-token", mail.api_key.as_str()),
-            postmark(&mail),
-        ),
-        _ => ("/emails", ("authorization", bearer.as_str()), resend(&mail)),
-    };
-    let base = mail
-        .base_url
-        .as_deref()
-        .unwrap_or(base(&mail.provider))
-        .trim_end_matches('/');
+    let config: Config = call.config()?;
+    let (name, value) = config.provider.credential(&config.api_key);
     http::service(Sending {
         method: "POST",
-        url: &format!("{base}{path}"),
+        url: &config.provider.url(config.base_url.as_deref()),
         query: &Fields::new(),
-        headers: &[header, ("accept", "application/json")],
-        body: Some(without_nulls(body)),
+        headers: &[(name, value.as_str()), ("accept", "application/json")],
+        body: Some(config.provider.body(&config.mail)),
         connection: None,
         read: Read::Body,
     })
@@ -99,72 +72,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
 /// Where a provider's API is.
 pub(super) fn base(provider: &str) -> &'static str {
     match provider {
-        "sendgrid" => "https://api.sendgrid.com",
-        "postmark" => "https://api.postmarkapp.com",
-        _ => "https://api.resend.com",
+        "sendgrid" => Provider::Sendgrid.base(),
+        "postmark" => Provider::Postmark.base(),
+        _ => Provider::Resend.base(),
     }
-}
-
-fn list(addresses: &[String]) -> Value {
-    match addresses {
-        [] => Value::Null,
-        addresses => json!(addresses),
-    }
-}
-
-fn resend(mail: &Mail) -> Value {
-    json!({"from": mail.from, "to": mail.to, "cc": list(&mail.cc), "bcc": list(&mail.bcc),
-        "reply_to": mail.reply_to, "subject": mail.subject, "text": mail.text, "html": mail.html})
-}
-
-fn postmark(mail: &Mail) -> Value {
-    let joined = |addresses: &[String]| match addresses {
-        [] => Value::Null,
-        addresses => json!(addresses.join(", ")),
-    };
-    json!({"From": mail.from, "To": joined(&mail.to), "Cc": joined(&mail.cc), "Bcc": joined(&mail.bcc),
-        "ReplyTo": mail.reply_to, "Subject": mail.subject, "TextBody": mail.text, "HtmlBody": mail.html})
-}
-
-fn sendgrid(mail: &Mail) -> Value {
-    let people = |addresses: &[String]| match addresses {
-        [] => Value::Null,
-        addresses => addresses.iter().map(|address| person(address)).collect(),
-    };
-    // Plain text first, as RFC 2046 has it for alternatives.
-    let contents = [("text/plain", &mail.text), ("text/html", &mail.html)];
-    let contents = contents.into_iter().filter_map(|(kind, value)| {
-        let value = value.as_ref()?;
-        Some(json!({"type": kind, "value": value}))
-    });
-    let to = without_nulls(
-        json!({"to": people(&mail.to), "cc": people(&mail.cc), "bcc": people(&mail.bcc)}),
-    );
-    json!({"personalizations": [to], "from": person(&mail.from),
-        "reply_to": mail.reply_to.as_deref().map(person), "subject": mail.subject,
-        "content": contents.collect::<Vec<_>>()})
-}
-
-/// `Ada <ada@example.com>` or `ada@example.com` (RFC 5322, `mailbox`, as far as people write it).
-fn person(address: &str) -> Value {
-    let address = address.trim();
-    match address
-        .strip_suffix('>')
-        .and_then(|rest| rest.split_once('<'))
-    {
-        Some((name, email)) => {
-            let name = name.trim().trim_matches('"');
-            without_nulls(
-                json!({"email": email.trim(), "name": (!name.is_empty()).then_some(name)}),
-            )
-        }
-        None => json!({"email": address}),
-    }
-}
-
-fn without_nulls(mut value: Value) -> Value {
-    if let Some(fields) = value.as_object_mut() {
-        fields.retain(|_, value| !value.is_null());
-    }
-    value
 }

@@ -2,7 +2,7 @@
 //! runner asks; what to ask is decided here.
 
 use nodeai_llm::{
-    ChatRequest, ChatResponse, Message, ResponseFormat, Role, ToolCall, Usage, cost_at,
+    ChatRequest, ChatResponse, Message, Prices, ResponseFormat, Role, ToolCall, Usage,
 };
 use serde_json::{Value, json};
 
@@ -28,6 +28,7 @@ pub struct Talk {
     unpriced: bool,
     /// When it began, µs since the epoch: the prices of that time count.
     at_us: i64,
+    prices: Prices,
     price_version: Option<String>,
     calls: Vec<Value>,
 }
@@ -44,8 +45,8 @@ pub enum Next {
 }
 
 impl LlmCall {
-    /// Begins, at a time in µs since the epoch.
-    pub fn talk(&self, at_us: i64) -> Talk {
+    /// Begins, at a time in µs since the epoch; its answers cost what `prices` say.
+    pub fn talk(&self, at_us: i64, prices: Prices) -> Talk {
         Talk {
             chat: self.chat.clone(),
             at: 0,
@@ -55,6 +56,7 @@ impl LlmCall {
             cost_pusd: Some(0),
             unpriced: false,
             at_us,
+            prices,
             price_version: None,
             calls: Vec::new(),
         }
@@ -246,7 +248,7 @@ impl Talk {
         };
         let sum = self.usage.get_or_insert_default();
         sum.add(&new);
-        match cost_at(reference, &new, self.at_us) {
+        match self.prices.cost_at(reference, &new, self.at_us) {
             Some(more) => {
                 self.cost_pusd = self.cost_pusd.map(|sum| sum.saturating_add(more.pusd));
                 self.price_version = Some(more.version);
