@@ -302,7 +302,7 @@ $$;
 SELECT nodeai.expose('nodeai.take_file_upload(jsonb)', '{authenticated,service_role}');
 
 -- Writes on: {"org_id"?,"id","lease_token","offset","length","bytes"? (base64: kept here),"hash_state" (hex),
--- "backend_state"?,"drop_rows"? (the spool became a part)} → {"outcome":"advanced","offset"} | moved (somebody else has it, or
+-- "backend_state"?,"drop_below"? (spooled bytes before it became a part)} → {"outcome":"advanced","offset"} | moved (somebody else has it, or
 -- the offset is another one) | too_large | quota | missing.
 CREATE FUNCTION nodeai.advance_file_upload(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
@@ -324,8 +324,9 @@ BEGIN
   IF reach < u.offset_bytes OR reach > coalesce(u.size_bytes, u.most_bytes) THEN
     RETURN '{"outcome":"too_large"}';
   END IF;
-  IF (p ->> 'drop_rows')::boolean THEN
-    DELETE FROM public.file_chunks c WHERE c.org_id = org AND c.object_id = u.id;
+  IF p ->> 'drop_below' IS NOT NULL THEN
+    DELETE FROM public.file_chunks c WHERE c.org_id = org AND c.object_id = u.id
+      AND c.first_byte + octet_length(c.bytes) <= (p ->> 'drop_below')::bigint;
   END IF;
   IF given IS NOT NULL THEN
     IF octet_length(given) <> (p ->> 'length')::bigint THEN

@@ -119,7 +119,8 @@ fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
         Body::Full(bytes) => Some(bytes.len()),
         Body::Stream(_) => None,
     };
-    let no_body = response.status() == StatusCode::NO_CONTENT;
+    let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    let no_body = without.contains(&response.status());
     let headers = response.headers_mut();
     // Without it a stock host sends head and body apart, which stalls on a kept-alive connection.
     if let Some(length) = length.filter(|_| !no_body) {
