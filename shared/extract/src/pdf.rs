@@ -1,0 +1,39 @@
+//! PDF: the text of each page, as its fonts' maps say.
+
+use crate::out::Out;
+use crate::{Extracted, Limits, Refused};
+use lopdf::Document;
+
+pub(crate) fn extract(content: &[u8], limits: Limits) -> Result<Extracted, Refused> {
+    let document = Document::load_mem(content).map_err(Refused::broken)?;
+    if document.is_encrypted() {
+        return Err(Refused::Encrypted);
+    }
+    let pages = document.get_pages();
+    if pages.is_empty() {
+        return Err(Refused::broken("it has no pages"));
+    }
+    if pages.len() > limits.pages {
+        return Err(Refused::Hostile("it has too many pages".to_owned()));
+    }
+    let mut out = Out::new(limits);
+    let mut unread = None;
+    for number in pages.keys() {
+        let start = out.at();
+        match document.extract_text(&[*number]) {
+            Ok(text) => out.push(&text),
+            // One page that cannot be read does not take the others with it.
+            Err(error) => unread = Some(error),
+        }
+        out.end_line();
+        out.section("page", &number.to_string(), None, start);
+        if out.is_full() {
+            break;
+        }
+    }
+    match (out.is_blank(), unread) {
+        (true, Some(error)) => Err(Refused::broken(error)),
+        (true, None) => Err(Refused::NoText),
+        _ => Ok(out.finish("pdf")),
+    }
+}
