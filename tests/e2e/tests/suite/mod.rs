@@ -15,6 +15,7 @@ mod data_nodes;
 mod deployed_runs;
 mod deployments;
 mod documents;
+mod files;
 mod flow;
 mod foresight;
 mod hostile;
