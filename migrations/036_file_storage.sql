@@ -234,7 +234,7 @@ CREATE FUNCTION nodeai.quota_outcome(detail text) RETURNS jsonb LANGUAGE sql IMM
 SELECT nodeai.expose('nodeai.quota_outcome(text)', '{}');
 
 -- Begins an upload and holds back its size: {"org_id"?,"id","name","size"?,"most_bytes","folder"?,"tags"?,"metadata"?,
--- "backend","object_key"?,"ttl_s"} → {"outcome":"started","upload"} | {"outcome":"quota","scope","limit","used"}.
+-- "backend","ttl_s"} → {"outcome":"started","upload"} | {"outcome":"quota","scope","limit","used"}.
 CREATE FUNCTION nodeai.start_file_upload(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -246,12 +246,18 @@ BEGIN
   IF (SELECT count(*) FROM public.file_uploads x WHERE x.org_id = org AND x.expires_at > clock_timestamp()) >= 1000 THEN
     RETURN '{"outcome":"busy"}';
   END IF;
+  -- Bytes belong to an id: that of a file is taken, whosever it is.
+  IF EXISTS (SELECT FROM public.files f WHERE f.id = (p ->> 'id')::uuid) THEN
+    RAISE EXCEPTION 'the id is taken' USING ERRCODE = 'insufficient_privilege';
+  END IF;
   INSERT INTO public.file_uploads (id, org_id, user_id, name, size_bytes, most_bytes, reserved_bytes, folder, tags,
       metadata, backend, object_key, lease_token, expires_at, created_by)
     VALUES ((p ->> 'id')::uuid, org, auth.uid(), p ->> 'name', (p ->> 'size')::bigint, (p ->> 'most_bytes')::bigint,
       coalesce((p ->> 'size')::bigint, 0), p ->> 'folder',
       ARRAY(SELECT t FROM jsonb_array_elements_text(coalesce(nullif(p -> 'tags', 'null'), '[]')) t),
-      coalesce(nullif(p -> 'metadata', 'null'), '{}'), p ->> 'backend', p ->> 'object_key', 1,
+      coalesce(nullif(p -> 'metadata', 'null'), '{}'), p ->> 'backend',
+      -- Not what somebody says: a key of another organisation would be its object.
+      CASE WHEN p ->> 'backend' <> 'postgres' THEN org || '/' || (p ->> 'id') END, 1,
       clock_timestamp() + (p ->> 'ttl_s')::bigint * interval '1 second', auth.uid())
     RETURNING * INTO u;
   RETURN jsonb_build_object('outcome', 'started', 'upload', to_jsonb(u));
@@ -328,10 +334,11 @@ BEGIN
     DELETE FROM public.file_chunks c WHERE c.org_id = org AND c.object_id = u.id
       AND c.first_byte + octet_length(c.bytes) <= (p ->> 'drop_below')::bigint;
   END IF;
+  IF coalesce(octet_length(given), CASE u.backend WHEN 'postgres' THEN 0 ELSE (p ->> 'length')::bigint END)
+      <> (p ->> 'length')::bigint THEN
+    RAISE EXCEPTION 'not as many bytes as are said' USING ERRCODE = 'insufficient_privilege';
+  END IF;
   IF given IS NOT NULL THEN
-    IF octet_length(given) <> (p ->> 'length')::bigint THEN
-      RETURN '{"outcome":"too_large"}';
-    END IF;
     INSERT INTO public.file_chunks (org_id, object_id, number, first_byte, bytes)
       SELECT org, u.id, coalesce(max(c.number) + 1, 0), u.offset_bytes, given
       FROM public.file_chunks c WHERE c.org_id = org AND c.object_id = u.id;

@@ -29,10 +29,9 @@ pub async fn begin(
     // Says at once when it is not configured.
     config.objects(&config.backend)?;
     let id = clock::new_id();
-    let key = (config.backend != "postgres").then(|| format!("{}/{id}", caller.org_id()));
     let args = json!({"org_id": caller.org_id(), "id": id, "name": about.name, "folder": about.folder,
         "tags": about.tags, "metadata": about.metadata, "size": size, "most_bytes": config.max_bytes,
-        "backend": config.backend, "object_key": key, "ttl_s": TTL_S});
+        "backend": config.backend, "ttl_s": TTL_S});
     let outcome: Outcome = caller.call("file_upload_start", &args).await?;
     let started = outcome::expect(outcome, "started")?;
     started
