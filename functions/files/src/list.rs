@@ -53,15 +53,12 @@ fn size(column: Column, bytes: u64) -> (Column, String) {
     (column, bytes.min(i64::MAX as u64).to_string())
 }
 
-/// `image/*` is everything from `image/` to what comes before `image0`.
+/// A type, or all that begin with `image/` for `image/*`. No other type has that in it, and an order of texts would depend on
+/// the database's collation.
 fn of_type(wanted: String) -> Filter {
     match wanted.strip_suffix('*') {
         Some(kind) if kind.ends_with('/') => {
-            let past = format!("{}0", kind.trim_end_matches('/'));
-            Filter::And(vec![
-                Filter::Gte(col::content_type, kind.to_owned()),
-                Filter::Lt(col::content_type, past),
-            ])
+            Filter::ContainsText(col::content_type, kind.to_owned())
         }
         _ => Filter::Eq(col::content_type, wanted),
     }

@@ -121,6 +121,8 @@ pub struct Upload {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its folder.
+    pub folder: Option<String>,
     /// All bytes, once that is known.
     pub size_bytes: Option<u64>,
     /// Bytes that are kept.

@@ -37,7 +37,9 @@ impl<'a> Archive<'a> {
         let mut claimed: u64 = 0;
         for i in 0..zip.len() {
             let entry = zip.by_index_raw(i).map_err(fault)?;
-            if entry.enclosed_name().is_none() || entry.name().contains("..") {
+            let name = entry.name().map_err(fault)?;
+            let goes_up = name.split(['/', '\\']).any(|part| part == "..");
+            if goes_up || entry.enclosed_name().is_none() {
                 return Err(hostile("an entry's path leads out of the archive"));
             }
             if entry.encrypted() {

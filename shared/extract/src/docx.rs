@@ -12,6 +12,8 @@ struct Paragraph {
     start: usize,
     text: String,
     level: Option<u8>,
+    /// Tabs and breaks elsewhere are settings.
+    in_run: bool,
 }
 
 pub(crate) fn extract(archive: &mut Archive<'_>, limits: Limits) -> Result<Extracted, Refused> {
@@ -21,6 +23,7 @@ pub(crate) fn extract(archive: &mut Archive<'_>, limits: Limits) -> Result<Extra
     let mut out = Out::new(limits);
     let mut paragraph: Option<Paragraph> = None;
     let mut in_text = false;
+    let mut cells = 0_usize;
     loop {
         if out.is_full() {
             break;
@@ -40,6 +43,7 @@ pub(crate) fn extract(archive: &mut Archive<'_>, limits: Limits) -> Result<Extra
                     });
                 }
                 "t" => in_text = true,
+                "tc" => cells += 1,
                 _ => note(&tag, &mut paragraph),
             },
             Event::Empty(tag) => note(&tag, &mut paragraph),
@@ -53,12 +57,23 @@ pub(crate) fn extract(archive: &mut Archive<'_>, limits: Limits) -> Result<Extra
             }
             Event::End(tag) => match tag.local_name().as_ref() {
                 "t" => in_text = false,
-                "p" => {
-                    if let Some(done) = paragraph.take() {
-                        end_paragraph(&mut out, &done);
+                "r" => {
+                    if let Some(paragraph) = &mut paragraph {
+                        paragraph.in_run = false;
                     }
                 }
-                "tc" => out.push("\t"),
+                "p" => match paragraph.take() {
+                    Some(done) if cells > 0 => {
+                        out.space();
+                        out.push(&done.text);
+                    }
+                    Some(done) => end_paragraph(&mut out, &done),
+                    None => {}
+                },
+                "tc" => {
+                    cells = cells.saturating_sub(1);
+                    out.push("\t");
+                }
                 "tr" => out.push("\n"),
                 _ => {}
             },
@@ -90,8 +105,9 @@ fn end_paragraph(out: &mut Out, paragraph: &Paragraph) {
 fn note(tag: &BytesStart<'_>, paragraph: &mut Option<Paragraph>) {
     let Some(paragraph) = paragraph else { return };
     match tag.local_name().as_ref() {
-        "tab" => paragraph.text.push('\t'),
-        "br" | "cr" => paragraph.text.push('\n'),
+        "r" => paragraph.in_run = true,
+        "tab" if paragraph.in_run => paragraph.text.push('\t'),
+        "br" | "cr" if paragraph.in_run => paragraph.text.push('\n'),
         "noBreakHyphen" => paragraph.text.push('-'),
         "pStyle" => {
             let style = tag

@@ -41,6 +41,13 @@ impl Out {
         }
     }
 
+    /// Keeps what comes next apart from what is there.
+    pub(crate) fn space(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with(char::is_whitespace) {
+            self.push(" ");
+        }
+    }
+
     /// Whether the limit is reached: going on would add nothing.
     pub(crate) fn is_full(&self) -> bool {
         self.truncated

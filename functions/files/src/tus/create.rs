@@ -41,10 +41,9 @@ async fn create(caller: &Caller<FilesWrite>) -> Result<TusReply, Problem> {
     if !has_piece && size != Some(0) {
         return Ok(reply.with("upload-offset", 0));
     }
-    // The upload is there whatever becomes of its first piece: the client asks where it is, and goes on.
     match write(caller, upload, checksum).await {
         Ok(written) => Ok(reply.with("upload-offset", written.offset)),
-        Err(problem) if problem.status >= 500 => Ok(reply.with("upload-offset", 0)),
+        // The client does not know of it yet, and will begin another one.
         Err(problem) => {
             crate::upload::finish::give_up(caller, &id).await;
             Err(problem)

@@ -2,8 +2,10 @@
 
 use super::{Protocol, TusReply, tagged};
 use crate::FilesWrite;
-use crate::model::{self, File, file_uploads as col};
-use http::StatusCode;
+use crate::model::{self, File, Upload, file_uploads as col};
+use crate::upload::finish::TTL_S;
+use crate::upload::outcome::Outcome;
+use http::{Method, StatusCode};
 use nodeai_app::{Caller, PathId, clock, store_problem};
 use nodeai_files::tus;
 use nodeai_http::Problem;
@@ -29,6 +31,18 @@ struct Row {
     size_bytes: Option<u64>,
     offset_bytes: u64,
     expires_at: Option<String>,
+}
+
+impl From<Upload> for Row {
+    fn from(upload: Upload) -> Self {
+        Self {
+            name: upload.name,
+            folder: upload.folder,
+            size_bytes: upload.size_bytes,
+            offset_bytes: upload.offset_bytes,
+            expires_at: Some(upload.expires_at),
+        }
+    }
 }
 
 impl From<File> for Row {
@@ -74,11 +88,10 @@ pub async fn handle(
 }
 
 async fn found(caller: &Caller<FilesWrite>, id: &str) -> Result<Row, Problem> {
-    let now = clock::rfc3339(clock::now_us());
-    let upload = Select::from(col::TABLE, SHOWN)
-        .filter(Filter::Eq(col::id, id.to_owned()))
-        .filter(Filter::Gt(col::expires_at, now));
-    let row = caller.session.one(upload).await.map_err(store_problem)?;
+    let row = match caller.cx.method == Method::HEAD {
+        true => taken(caller, id).await?,
+        false => seen(caller, id).await?,
+    };
     match row {
         Some(row) => Ok(row),
         None => {
@@ -86,4 +99,20 @@ async fn found(caller: &Caller<FilesWrite>, id: &str) -> Result<Row, Problem> {
             Ok(file.into())
         }
     }
+}
+
+/// Who asks by `HEAD` is about to go on. What an earlier request of a cut connection still has to write is refused from here
+/// on, so that the offset in the answer stays true.
+async fn taken(caller: &Caller<FilesWrite>, id: &str) -> Result<Option<Row>, Problem> {
+    let args = json!({"org_id": caller.org_id(), "id": id, "ttl_s": TTL_S});
+    let outcome: Outcome = caller.call("file_upload_take", &args).await?;
+    Ok(outcome.upload.map(Row::from))
+}
+
+async fn seen(caller: &Caller<FilesWrite>, id: &str) -> Result<Option<Row>, Problem> {
+    let now = clock::rfc3339(clock::now_us());
+    let upload = Select::from(col::TABLE, SHOWN)
+        .filter(Filter::Eq(col::id, id.to_owned()))
+        .filter(Filter::Gt(col::expires_at, now));
+    caller.session.one(upload).await.map_err(store_problem)
 }

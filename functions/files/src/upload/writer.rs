@@ -49,6 +49,8 @@ impl<'a> Writer<'a> {
     /// Goes on with an upload that was begun or taken up. Errors: 503 when its store is not configured.
     pub async fn on(caller: &'a Caller<FilesWrite>, upload: Upload) -> Result<Self, Problem> {
         let objects = Config::of(&caller.cx).await.objects(&upload.backend)?;
+        // A slow client must not keep a connection: each step is one statement on one of its own.
+        caller.session.release();
         let saved = upload
             .hash_state
             .as_deref()
@@ -182,8 +184,6 @@ impl<'a> Writer<'a> {
         while self.buffer.len() > objects.part_bytes() {
             let part = self.buffer.split_to(objects.part_bytes()).freeze();
             let fresh = self.hash_fresh(&part);
-            // A part takes a while.
-            self.caller.session.release();
             let key = self.upload.object_key.clone().unwrap_or_default();
             let stored = objects.part(&key, &mut self.progress, part).await;
             stored.map_err(Fault::problem)?;
@@ -212,6 +212,7 @@ impl<'a> Writer<'a> {
             args.extend(more);
         }
         let outcome: Outcome = self.caller.call("file_upload_advance", &args).await?;
+        self.caller.session.release();
         let moved = outcome::expect(outcome, "advanced")?;
         self.upload.offset_bytes = moved.offset.unwrap_or_default();
         Ok(())
@@ -221,13 +222,12 @@ impl<'a> Writer<'a> {
     pub async fn finish(&mut self) -> Result<(String, Vec<u8>), Problem> {
         match self.objects.clone() {
             None => self.flush_rows(1).await?,
-            // An earlier request has made the object, and then nothing of it.
-            Some(_) if self.is_made() => {}
+            // An earlier request has made the object, and then nothing of it; an empty file needs none.
+            Some(_) if self.is_made() || self.received() == 0 => {}
             Some(objects) => {
                 let last = std::mem::take(&mut self.buffer).freeze();
                 let fresh = self.hash_fresh(&last);
                 let key = self.upload.object_key.clone().unwrap_or_default();
-                self.caller.session.release();
                 let begins = self.progress.written == 0;
                 if begins {
                     self.head = last[..last.len().min(media::HEAD)].to_vec();

@@ -21,7 +21,7 @@ fn documents_have_text_and_structure() {
         "a.html",
         b"<!DOCTYPE html><h1>Hi</h1><script>x</script><p>there",
     );
-    assert_eq!(html.json["text"], "Hi\nthere", "{}", html.text);
+    assert_eq!(html.json["text"], "Hi\nthere\n", "{}", html.text);
     let csv = text(&me, "a.csv", b"a,b\n1,2\n");
     assert_eq!(
         (csv.json["format"].as_str(), csv.json["text"].as_str()),
