@@ -8,7 +8,7 @@ mod entry;
 /// Most bytes of a file.
 pub const MOST_REQUEST: usize = 16 << 20;
 /// Most bytes that may be in use.
-pub const MOST_MEMORY: usize = 256 << 20;
+pub const MOST_MEMORY: usize = 192 << 20;
 /// How long reading a file may take, ms: callers wait ten seconds.
 pub const MOST_MS: u64 = 8_000;
 
