@@ -1,4 +1,5 @@
-//! The ticker: asks the application to work on what is due, runs of the queue, deliveries of webhooks, alert rules.
+//! The ticker: asks the application to work on what is due, runs of the queue, deliveries of webhooks, alert rules, files
+//! that were deleted.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -50,6 +51,14 @@ const ALERTS: Job = Job {
     most: 1,
 };
 
+/// What was deleted can wait; a look that finds nothing costs two statements.
+const FILES: Job = Job {
+    what: "deleted files",
+    path: "/api/v1/files/drain",
+    every: Duration::from_secs(60),
+    most: 1,
+};
+
 /// Asks for each job in its time, as the operator's schedule (`token`).
 pub async fn run(url: String, token: String) {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
@@ -57,6 +66,7 @@ pub async fn run(url: String, token: String) {
         tick(&RUNS, &client, &url, &token),
         tick(&DELIVERIES, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
+        tick(&FILES, &client, &url, &token),
     );
 }
 

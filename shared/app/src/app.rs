@@ -15,6 +15,8 @@ pub struct App {
     pub area: &'static str,
     /// Its routes.
     pub router: Router<Cx>,
+    /// What `OPTIONS` says beside what every area says.
+    pub announced: Vec<(&'static str, &'static str)>,
     /// The host.
     pub env: Rc<dyn Env>,
     settings: OnceCell<Rc<Settings>>,
@@ -29,6 +31,7 @@ impl App {
     pub fn new(routes: Routes<Cx>, env: Rc<dyn Env>) -> Self {
         Self {
             area: routes.area,
+            announced: routes.announced.clone(),
             router: Router::new(routes),
             env,
             settings: OnceCell::new(),

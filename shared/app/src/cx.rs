@@ -1,6 +1,7 @@
 //! One request: what came in, and what goes out beside the handler's answer.
 
 use crate::app::App;
+use crate::body::BodyStream;
 use crate::clock;
 use crate::settings::Settings;
 use bytes::Bytes;
@@ -41,6 +42,10 @@ pub struct Cx {
     pub own_trace: Cell<bool>,
     pub(crate) session: RefCell<Option<Rc<Session>>>,
     pub(crate) rate: RefCell<Option<Rate>>,
+    /// A body that the handler reads itself.
+    pub(crate) incoming: RefCell<Option<BodyStream>>,
+    /// Digest of a body that the handler has read itself: what `body` is to others.
+    pub digest: RefCell<Option<String>>,
 }
 
 impl Cx {
@@ -67,6 +72,8 @@ impl Cx {
             own_trace: Cell::new(true),
             session: RefCell::new(None),
             rate: RefCell::new(None),
+            incoming: RefCell::new(None),
+            digest: RefCell::new(None),
         }
     }
 
@@ -107,6 +114,9 @@ impl Cx {
             hash.update([0]);
         }
         hash.update(&self.body);
+        if let Some(digest) = &*self.digest.borrow() {
+            hash.update(digest.as_bytes());
+        }
         clock::hex(&hash.finalize())
     }
 

@@ -14,6 +14,7 @@
 
 mod answer;
 pub mod app;
+pub mod body;
 pub mod caller;
 pub mod clock;
 pub mod cx;

@@ -1,6 +1,7 @@
 //! Dispatch: every request gets an answer with trace headers, rate-limit fields and a true length.
 
 use crate::app::App;
+use crate::body::{BodyFault, BodyStream, collect};
 use crate::clock;
 use crate::cx::Cx;
 use crate::spans;
@@ -13,7 +14,7 @@ use nodeai_telemetry::{Buffer, TraceContext};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What came in; the edge has read the body up to the limit.
+/// What came in; of the body nothing has been read yet.
 pub struct Incoming {
     /// Method.
     pub method: Method,
@@ -23,20 +24,8 @@ pub struct Incoming {
     pub query: String,
     /// Header fields.
     pub headers: HeaderMap,
-    /// The body.
-    pub body: Result<Bytes, BodyFault>,
-}
-
-/// Why a body could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
-    /// More bytes than the limit.
-    TooLarge {
-        /// The limit, bytes.
-        limit: usize,
-    },
-    /// The client went away or broke the protocol.
-    Broken,
+    /// The body, where there may be one.
+    pub body: Option<BodyStream>,
 }
 
 /// Serves one request.
@@ -45,7 +34,7 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
     let settings = app.settings().await;
     let cors = settings.cors_origin.clone();
     if incoming.method == Method::OPTIONS {
-        return preflight(&cors);
+        return preflight(&app, &cors);
     }
     let started_us = clock::now_us();
     let traceparent = incoming
@@ -68,9 +57,11 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
         own_trace: Cell::new(false),
         session: RefCell::new(None),
         rate: RefCell::new(None),
+        incoming: RefCell::new(None),
+        digest: RefCell::new(None),
         app,
     };
-    let (cx, result) = match route(&mut cx, incoming.body) {
+    let (cx, result) = match route(&mut cx, incoming.body).await {
         Ok(run) => {
             let cx = Rc::new(cx);
             let result = run.run(cx.clone()).await;
@@ -78,6 +69,7 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
         }
         Err(problem) => (Rc::new(cx), Err(problem)),
     };
+    cx.discard_rest().await;
     let mut response = result.unwrap_or_else(|problem| finish_problem(problem, &cx));
     add_headers(&mut response, &cx, &cors);
     spans::flush_later(&cx, response.status());
@@ -87,18 +79,33 @@ pub async fn serve(app: Rc<App>, incoming: Incoming) -> Response {
     response
 }
 
-fn route(cx: &mut Cx, body: Result<Bytes, BodyFault>) -> Result<nodeai_http::Matched<Cx>, Problem> {
+async fn route(cx: &mut Cx, body: Option<BodyStream>) -> Result<nodeai_http::Matched<Cx>, Problem> {
     let app = cx.app.clone();
-    let matched = app.router.find(&cx.method, &cx.path)?;
+    let matched = app.router.find(&cx.method, &cx.path);
+    if matched.as_ref().is_ok_and(|route| route.streamed) {
+        cx.incoming.replace(body);
+    } else if let Some(body) = body {
+        // Also for a route that there is not: who is still sending would not see the answer.
+        match collect(body, cx.settings.max_body).await {
+            Ok(bytes) => cx.body = bytes,
+            Err(fault) if matched.is_ok() => return Err(body_problem(fault)),
+            Err(_) => {}
+        }
+    }
+    let matched = matched?;
     cx.parameters = matched.parameters.clone();
     cx.pattern = matched.pattern.clone();
-    cx.body = body.map_err(|fault| match fault {
+    Ok(matched)
+}
+
+/// A body that could not be read, as a problem.
+pub fn body_problem(fault: BodyFault) -> Problem {
+    match fault {
         BodyFault::TooLarge { limit } => {
             Problem::too_large(format!("the body may have at most {limit} bytes"))
         }
         BodyFault::Broken => Problem::invalid_input("the body did not arrive whole"),
-    })?;
-    Ok(matched)
+    }
 }
 
 fn finish_problem(mut problem: Problem, cx: &Cx) -> Response {
@@ -112,7 +119,8 @@ fn add_headers(response: &mut Response, cx: &Cx, cors: &str) {
         Body::Full(bytes) => Some(bytes.len()),
         Body::Stream(_) => None,
     };
-    let no_body = response.status() == StatusCode::NO_CONTENT;
+    let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    let no_body = without.contains(&response.status());
     let headers = response.headers_mut();
     // Without it a stock host sends head and body apart, which stalls on a kept-alive connection.
     if let Some(length) = length.filter(|_| !no_body) {
@@ -146,7 +154,17 @@ fn add_rate(headers: &mut HeaderMap, rate: &Rate) {
     put(headers, "ratelimit", &state);
 }
 
-fn preflight(cors: &str) -> Response {
+/// Header fields that a page of another origin may send: those of every area, and of ranges and tus uploads.
+const ALLOWED: &str = "authorization, content-type, if-match, if-none-match, if-range, range, idempotency-key, \
+    traceparent, x-organization-id, content-digest, repr-digest, content-disposition, tus-resumable, upload-length, \
+    upload-defer-length, upload-offset, upload-metadata, upload-checksum";
+/// And those that it may read.
+const EXPOSED: &str = "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after, \
+    accept-ranges, content-range, content-disposition, repr-digest, tus-resumable, tus-version, tus-extension, \
+    tus-max-size, tus-checksum-algorithm, upload-offset, upload-length, upload-defer-length, upload-metadata, \
+    upload-expires";
+
+fn preflight(app: &App, cors: &str) -> Response {
     let mut response = Response::new(Body::Full(Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
@@ -154,20 +172,19 @@ fn preflight(cors: &str) -> Response {
     put(
         headers,
         "access-control-allow-methods",
-        "GET, POST, PUT, PATCH, DELETE",
+        "GET, HEAD, POST, PUT, PATCH, DELETE",
     );
-    let allowed =
-        "authorization, content-type, if-match, idempotency-key, traceparent, x-organization-id";
-    put(headers, "access-control-allow-headers", allowed);
+    put(headers, "access-control-allow-headers", ALLOWED);
     put(headers, "access-control-max-age", "86400");
+    for (name, value) in &app.announced {
+        put(headers, name, value);
+    }
     response
 }
 
 fn add_cors(headers: &mut HeaderMap, origin: &str) {
     put(headers, "access-control-allow-origin", origin);
-    let exposed =
-        "etag, location, traceparent, x-trace-id, ratelimit, ratelimit-policy, retry-after";
-    put(headers, "access-control-expose-headers", exposed);
+    put(headers, "access-control-expose-headers", EXPOSED);
     if origin != "*" {
         put(headers, "vary", "origin");
     }

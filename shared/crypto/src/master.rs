@@ -1,5 +1,7 @@
 //! The master keys of this deployment, newest first.
 
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// Versioned 256-bit keys. The first one seals, all of them open.
@@ -49,6 +51,21 @@ impl MasterKeys {
         self.0[0].0
     }
 
+    /// Keys for another purpose than sealing, one of each master key, newest first: HKDF-Expand (RFC 5869) with one block, of
+    /// a key that is random already.
+    pub fn derived(&self, purpose: &str) -> Vec<Zeroizing<[u8; 32]>> {
+        let derive = |(_, key): &(u32, Zeroizing<[u8; 32]>)| {
+            // HMAC takes keys of any length.
+            let mac = <Hmac<Sha256> as Mac>::new_from_slice(&**key);
+            let mut mac = mac.unwrap_or_else(|_| unreachable!());
+            mac.update(b"nodeai.derived.v1 ");
+            mac.update(purpose.as_bytes());
+            mac.update(&[1]);
+            Zeroizing::new(mac.finalize().into_bytes().into())
+        };
+        self.0.iter().map(derive).collect()
+    }
+
     /// The key that seals.
     pub(crate) fn newest(&self) -> &[u8; 32] {
         &self.0[0].1
@@ -83,6 +100,15 @@ mod tests {
         assert_eq!(keys.newest(), &[7; 32]);
         assert_eq!(keys.of(3), Some(&[3; 32]));
         assert_eq!(keys.of(4), None);
+    }
+
+    #[test]
+    fn each_purpose_has_keys_of_its_own() {
+        let keys = MasterKeys::parse(&format!("2:{},1:{}", hex_key(2), hex_key(1))).unwrap();
+        let old = MasterKeys::parse(&format!("1:{}", hex_key(1))).unwrap();
+        assert_eq!(keys.derived("a")[1], old.derived("a")[0]);
+        assert_ne!(keys.derived("a")[0], keys.derived("b")[0]);
+        assert_ne!(*keys.derived("a")[0], *keys.newest());
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! From the host's request to the area's dispatcher and back.
 
 use crate::env::SpinEnv;
-use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use bytes::Bytes;
+use futures::StreamExt;
 use http::{HeaderMap, Method, header};
 use http_body_util::{BodyExt, StreamBody};
 pub use nodeai_app::App;
-use nodeai_app::serve::{BodyFault, Incoming, serve};
+use nodeai_app::body::BodyFault;
+use nodeai_app::serve::{Incoming, serve};
 use nodeai_http::Body;
 use spin_sdk::http::IntoResponse;
 use spin_sdk::wasip3::http::types::{self, ErrorCode};
@@ -27,8 +28,7 @@ pub async fn handle_host(
     app: Rc<App>,
     request: types::Request,
 ) -> Result<types::Response, ErrorCode> {
-    let limit = app.settings().await.max_body;
-    let incoming = receive(request, limit).await?;
+    let incoming = receive(request)?;
     let (parts, body) = serve(app, incoming).await.into_parts();
     match body {
         Body::Full(bytes) => buffered(parts, bytes),
@@ -42,15 +42,19 @@ pub async fn handle_host(
 
 /// Takes what the dispatcher needs, and no more: every question to the host is a crossing that costs as much as the
 /// rest of a small answer, and the SDK's conversion asks for scheme, authority, options and length as well.
-async fn receive(request: types::Request, limit: usize) -> Result<Incoming, ErrorCode> {
+fn receive(request: types::Request) -> Result<Incoming, ErrorCode> {
     let method =
         Method::try_from(request.get_method()).map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
     let target = request.get_path_with_query().unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let headers = HeaderMap::try_from(request.get_headers())?;
     let body = match has_body(&method, &headers) {
-        true => read(IncomingRequestBody::new(request)?.into_data_stream(), limit).await,
-        false => Ok(Bytes::new()),
+        true => {
+            let pieces = IncomingRequestBody::new(request)?.into_data_stream();
+            let pieces = pieces.map(|piece| piece.map_err(|_| BodyFault::Broken));
+            Some(pieces.boxed_local())
+        }
+        false => None,
     };
     Ok(Incoming {
         method,
@@ -91,31 +95,4 @@ fn buffered(parts: http::response::Parts, bytes: Bytes) -> Result<types::Respons
         let _ = response.set_status_code(parts.status.as_u16());
     }
     Ok(response)
-}
-/// Bytes past the limit that are read and thrown away: a client that is still sending when the connection closes sees
-/// a broken pipe instead of the answer that says why.
-const DRAIN: usize = 64 << 20;
-
-/// Collects a body up to `limit` bytes.
-async fn read<E>(
-    body: impl Stream<Item = Result<Bytes, E>>,
-    limit: usize,
-) -> Result<Bytes, BodyFault> {
-    let mut body = std::pin::pin!(body);
-    let mut collected = BytesMut::new();
-    let mut total = 0;
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| BodyFault::Broken)?;
-        total += chunk.len();
-        if total > limit + DRAIN {
-            break;
-        }
-        if total <= limit {
-            collected.extend_from_slice(&chunk);
-        }
-    }
-    match total > limit {
-        true => Err(BodyFault::TooLarge { limit }),
-        false => Ok(collected.freeze()),
-    }
 }

@@ -43,6 +43,12 @@ impl Describe {
         );
     }
 
+    /// The request body, given as the `content` of an OpenAPI request body.
+    pub fn body(&mut self, content: Value) {
+        let body = json!({"required": true, "content": content});
+        self.operation.insert("requestBody".into(), body);
+    }
+
     /// A response with a JSON body of type `T`.
     pub fn json_response<T: JsonSchema>(&mut self, status: &str, description: &str) {
         let schema = self.generator.subschema_for::<T>();

@@ -98,6 +98,8 @@ problems! {
     malformed_json = 400 "malformed-json" "The body is not well-formed JSON";
     /// No credential, or one that is not valid.
     unauthenticated = 401 "unauthenticated" "Authentication is required";
+    /// Content is not what its digest or checksum says.
+    digest_mismatch = 400 "digest-mismatch" "The content is not what its digest says";
     /// The API key was revoked.
     key_revoked = 401 "key-revoked" "The API key was revoked";
     /// The API key or token has expired.
@@ -120,10 +122,16 @@ problems! {
     recording_gone = 410 "recording-gone" "The recording is gone";
     /// `If-Match` names a version that is not the current one.
     stale = 412 "stale-version" "The resource has changed";
+    /// The request speaks a version of a protocol (tus) that is not spoken here.
+    protocol_version = 412 "protocol-version" "Another version of the protocol is needed";
     /// The body is larger than the route takes.
     too_large = 413 "body-too-large" "The body is too large";
     /// The body's media type is not one that the route takes.
     unsupported_media_type = 415 "unsupported-media-type" "Unsupported media type";
+    /// `Range` asks for what the file does not have.
+    range_not_satisfiable = 416 "range-not-satisfiable" "The file does not have that range";
+    /// Text cannot be taken out of a file: its kind is not one that is read, or it is broken or hostile.
+    file_unreadable = 422 "file-unreadable" "The file cannot be read";
     /// The request is valid by itself, but not for the thing that it is about.
     does_not_fit = 422 "does-not-fit" "The request does not fit what it is about";
     /// The same `Idempotency-Key` came with another request.
@@ -138,6 +146,8 @@ problems! {
     internal = 500 "internal" "Internal error";
     /// A dependency such as the database does not answer.
     unavailable = 503 "unavailable" "Temporarily unavailable";
+    /// The organisation or the user has stored as much as it may.
+    storage_quota_exceeded = 507 "storage-quota-exceeded" "The storage quota is used up";
     /// No storage is configured, or half of one.
     storage_not_configured = 503 "storage-not-configured" "Storage is not configured";
     /// No master key is configured, or not the one that is asked for.

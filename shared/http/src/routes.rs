@@ -23,6 +23,7 @@ pub struct Route<C> {
     // Components do not carry what only the native build of the OpenAPI document reads: half of their size.
     #[cfg(not(target_family = "wasm"))]
     describe: DescribeFn,
+    streamed: bool,
     run: Run<C>,
 }
 
@@ -30,6 +31,8 @@ pub struct Route<C> {
 pub struct Routes<C> {
     /// Name of the area: the OpenAPI tag.
     pub area: &'static str,
+    /// Header fields that `OPTIONS` is answered with, beside those that every area has.
+    pub announced: Vec<(&'static str, &'static str)>,
     prefix: String,
     routes: Vec<Route<C>>,
 }
@@ -50,6 +53,7 @@ impl<C: 'static> Routes<C> {
     pub fn new(area: &'static str, prefix: &str) -> Self {
         Self {
             area,
+            announced: Vec::new(),
             prefix: prefix.to_owned(),
             routes: Vec::new(),
         }
@@ -86,8 +90,23 @@ impl<C: 'static> Routes<C> {
             summary,
             #[cfg(not(target_family = "wasm"))]
             describe: H::describe,
+            streamed: false,
             run: Rc::new(move |cx| handler.call(cx)),
         });
+        self
+    }
+
+    /// The handler of the route before reads the body itself, piece by piece; of the others it is read first.
+    pub fn streamed(mut self) -> Self {
+        if let Some(route) = self.routes.last_mut() {
+            route.streamed = true;
+        }
+        self
+    }
+
+    /// Says in the answer to `OPTIONS` what a protocol asks a server to say there.
+    pub fn announce(mut self, name: &'static str, value: &'static str) -> Self {
+        self.announced.push((name, value));
         self
     }
 
@@ -118,6 +137,8 @@ pub struct Matched<C> {
     pub pattern: String,
     /// Values of the path parameters, percent-decoded by the caller where needed.
     pub parameters: Vec<(String, String)>,
+    /// Whether the handler reads the body itself.
+    pub streamed: bool,
     run: Run<C>,
 }
 
@@ -130,7 +151,7 @@ impl<C> Matched<C> {
 
 struct Entry<C> {
     pattern: String,
-    by_method: HashMap<Method, Run<C>>,
+    by_method: HashMap<Method, (bool, Run<C>)>,
 }
 
 /// Finds the route of a request (matchit: a radix tree; static segments win over parameters).
@@ -159,7 +180,9 @@ impl<C: 'static> Router<C> {
                     .unwrap_or_else(|error| panic!("{}: {error}", route.path));
                 index
             });
-            entries[index].by_method.insert(route.method, route.run);
+            entries[index]
+                .by_method
+                .insert(route.method, (route.streamed, route.run));
         }
         Self { tree, entries }
     }
@@ -182,7 +205,7 @@ impl<C: 'static> Router<C> {
         } else {
             method
         };
-        let run = entry
+        let (streamed, run) = entry
             .by_method
             .get(wanted)
             .ok_or_else(|| not_allowed(entry))?;
@@ -192,6 +215,7 @@ impl<C: 'static> Router<C> {
             parameters: parameters
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .collect(),
+            streamed: *streamed,
             run: run.clone(),
         })
     }

@@ -9,7 +9,6 @@ mod convert;
 mod fault;
 mod globals;
 mod host;
-mod meter;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -23,7 +22,7 @@ use serde_json::{Map, Value};
 
 pub use self::fault::{Failure, Kind};
 pub use self::globals::{Line, written};
-pub use self::meter::{Exceeded, Meter};
+pub use nodeai_once::{Exceeded, Meter};
 
 /// A function to run, and what it sees.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -1,8 +1,11 @@
 //! One request, one answer over `wasi:http@0.2`: a component that serves 0.2 gets a fresh instance for each request, on every
 //! host. Bodies are JSON; an answer that is no 200 is a problem (RFC 9457).
 
+mod meter;
 #[cfg(target_family = "wasm")]
 mod wire;
+
+pub use meter::{Exceeded, Meter};
 
 #[cfg(target_family = "wasm")]
 pub use wire::{read, send};

@@ -4,7 +4,7 @@ use crate::host::{Host, Variable};
 use crate::process::{Running, binary, root};
 use crate::project::Project;
 use crate::token::IssuerKey;
-use crate::{Tenant, database, token};
+use crate::{Tenant, database, filestores, token};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -49,12 +49,30 @@ pub struct App {
 pub struct Setup {
     /// The storage.
     pub backend: Backend,
+    variables: Vec<Variable>,
+    stores_files_in_stand_in: bool,
 }
 
 impl Setup {
     /// The usual application on `backend`.
     pub fn on(backend: Backend) -> Self {
-        Self { backend }
+        Self {
+            backend,
+            variables: Vec::new(),
+            stores_files_in_stand_in: false,
+        }
+    }
+
+    /// With these variables of the application.
+    pub fn with(mut self, variables: Vec<Variable>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Files go to the stand-in of Supabase Storage.
+    pub fn storing_files_in_supabase(mut self) -> Self {
+        self.stores_files_in_stand_in = true;
+        self
     }
 
     /// Starts it on a database of its own.
@@ -75,10 +93,14 @@ impl Setup {
     pub fn start_on(self, url: &str) -> App {
         let llm = llm_standin::StandIn::start().expect("the stand-in starts");
         let project = Project::new();
-        let storage = match self.backend {
+        let mut storage = match self.backend {
             Backend::Postgres => Storage::postgres(),
             Backend::Supabase => Storage::supabase(url),
         };
+        storage.variables.extend(self.variables);
+        if self.stores_files_in_stand_in {
+            storage.variables.extend(filestores::supabase(&llm.url));
+        }
         let served = Host::chosen().serve(&project, url, &storage.variables);
         App {
             url: served.url,
@@ -243,6 +265,14 @@ impl App {
     /// Whether `nodeai up` serves it; otherwise it is stock Spin, whose own rules for connections hold.
     pub fn is_on_our_host(&self) -> bool {
         self.host.is_some() && std::env::var_os("NODEAI_E2E_SPIN").is_none()
+    }
+
+    /// Resident memory of the host, bytes; where it was started here.
+    pub fn host_memory(&self) -> Option<u64> {
+        let pid = self.host.as_ref()?.0.id();
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        Some(pages * 4096)
     }
 
     /// Kills the host as a power cut would.

@@ -37,6 +37,8 @@ pub struct Reply {
     /// Header fields.
     pub headers: HeaderMap,
     /// The body.
+    pub bytes: Vec<u8>,
+    /// The body as text.
     pub text: String,
     /// The body as JSON; null when it is none.
     pub json: Value,
@@ -46,11 +48,13 @@ impl Reply {
     fn read(response: Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let text = response.text().unwrap_or_default();
+        let bytes = response.bytes().map(Vec::from).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let json = serde_json::from_str(&text).unwrap_or_default();
         Self {
             status,
             headers,
+            bytes,
             text,
             json,
         }

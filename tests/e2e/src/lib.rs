@@ -8,6 +8,7 @@ pub mod check;
 pub mod client;
 pub mod cluster;
 pub mod database;
+pub mod filestores;
 pub mod host;
 pub mod mortal;
 pub mod oidc;

@@ -11,6 +11,7 @@ mod files;
 mod gemini;
 mod openai;
 mod plan;
+mod storage;
 mod web;
 
 use std::io;
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) files: Vec<files::File>,
     pub(crate) jobs: Vec<files::Job>,
     pub(crate) counter: u64,
+    pub(crate) storage: storage::Storage,
 }
 
 /// The server's state, shared by its handlers.
@@ -62,6 +64,8 @@ fn router(shared: Shared) -> Router {
             control::record,
         ))
         .merge(control::routes())
+        // Megabytes of files are not noted.
+        .merge(storage::routes())
         .with_state(shared)
 }
 

@@ -20,6 +20,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("cost-intelligence", cost_intelligence::routes()),
         ("deployments", deployments::routes()),
         ("execute", execute::routes()),
+        ("files", files::routes()),
         ("metrics", metrics::routes()),
         ("models", models::routes()),
         ("nodes", nodes::routes()),
@@ -73,7 +74,7 @@ pub fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 /// Functions without routes of their own: only other functions reach them.
-pub const INTERNAL: [&str; 1] = ["code"];
+pub const INTERNAL: [&str; 2] = ["code", "extract"];
 
 /// The areas: folders of `functions/` with routes.
 pub fn area_folders() -> Vec<String> {

@@ -17,6 +17,7 @@ mod deployed_runs;
 mod deployments;
 mod documents;
 mod evaluation;
+mod files;
 mod flow;
 mod foresight;
 mod hostile;

@@ -95,8 +95,20 @@ fn belongings(owner: &Tenant) -> Value {
         &format!("/api/v1/webhooks/{}/test", hook.as_str().unwrap()),
         &json!({}),
     );
+    let file = owner
+        .send(
+            Method::POST,
+            "/api/v1/files?name=secret.txt",
+            &[],
+            b"secret".to_vec(),
+        )
+        .json;
+    let link = format!("/api/v1/files/{}/signed-url", file["id"].as_str().unwrap());
     json!({
         "/share": made(&shares, json!({"link": true})),
+        "/api/v1/files/": file["id"],
+        "/api/v1/files/uploads/": uploads_id(owner),
+        "/api/v1/files/links/": made(&link, json!({})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
         "/api/v1/workflows/": workflow_id,
         "/api/v1/workflows/execute/": run.json["execution_id"],
@@ -137,6 +149,14 @@ fn belongings(owner: &Tenant) -> Value {
     })
 }
 
+/// An upload that has not ended.
+fn uploads_id(owner: &Tenant) -> Value {
+    let headers = [("tus-resumable", "1.0.0"), ("upload-length", "10")];
+    let begun = owner.send(Method::POST, "/api/v1/files/uploads", &headers, Vec::new());
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    json!(begun.header("location").rsplit('/').next().unwrap())
+}
+
 /// A connection without an account behind it: the walk needs its id alone.
 fn connection(owner: &Tenant, provider_id: &Value) -> Value {
     let id = uuid::Uuid::now_v7().to_string();
@@ -174,7 +194,12 @@ fn the_others_ids_are_not_found_on_any_route() {
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             let body = body_for(method.as_str(), path).to_string().into_bytes();
-            let headers = [("content-type", "application/json"), ("if-match", "*")];
+            let headers = [
+                ("content-type", "application/json"),
+                ("if-match", "*"),
+                ("tus-resumable", "1.0.0"),
+                ("upload-offset", "0"),
+            ];
             let reply = stranger.send(method, &filled(path, &ids), &headers, body);
             assert_problem(&reply, 404, "not-found");
             walked += 1;
@@ -199,6 +224,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows",
         "/api/v1/workflows/folders",
         "/api/v1/workflows/shared",
+        "/api/v1/files",
+        "/api/v1/files/links",
         "/api/v1/workflows/execute",
         "/api/v1/deployments",
         "/api/v1/traces?kind=run",
