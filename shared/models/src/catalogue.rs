@@ -235,7 +235,10 @@ mod tests {
         let all = catalogue().models.iter().filter(|m| m.kind == Kind::Chat);
         let priced = |model: &&Model| nodeai_pricing::catalogue().find(&model.id).is_some();
         let (with, without): (Vec<_>, Vec<_>) = all.partition(|model| priced(model));
-        assert!(without.len() * 50 <= with.len(), "without a price: {without:?}");
+        assert!(
+            without.len() * 50 <= with.len(),
+            "without a price: {without:?}"
+        );
     }
 
     #[test]

