@@ -1,4 +1,4 @@
-//! Outgoing webhooks by [Standard Webhooks 1.0](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+//! Webhooks. Outgoing ones are those of [Standard Webhooks 1.0](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 //!
 //! - [`key`] holds secrets as they are written down (`whsec_`, `whsk_`, `whpk_`).
 //! - [`signature`] signs a message, and verifies one as a receiver does.
@@ -7,11 +7,13 @@
 //! - [`record`] is what is kept of a request and its answer.
 //! - [`fields`] are the header fields that a subscription may add.
 //! - [`events`] is the catalogue of events.
+//! - [`inbound`] are requests that come in and start runs.
 //!
 //! Pure: time and randomness come in as arguments.
 
 pub mod events;
 pub mod fields;
+pub mod inbound;
 pub mod key;
 pub mod record;
 pub mod schedule;
