@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Signs the tests' user tokens.
 pub const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
 
+/// What the operator's schedule shows.
+pub const DRAIN_TOKEN: &str = "a-drain-token-of-the-tests";
+
 /// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -76,7 +79,9 @@ impl Setup {
             Backend::Postgres => Storage::postgres(),
             Backend::Supabase => Storage::supabase(url),
         };
-        let served = Host::chosen().serve(&project, url, &storage.variables);
+        let mut variables = storage.variables;
+        variables.push(("nodeai_drain_token", DRAIN_TOKEN.to_owned()));
+        let served = Host::chosen().serve(&project, url, &variables);
         App {
             url: served.url,
             database_url: url.to_owned(),
@@ -226,6 +231,12 @@ impl App {
         project
             .and_then(|p| std::fs::read_to_string(p.log_file()).ok())
             .unwrap_or_default()
+    }
+
+    /// The operator's schedule; `None` for an application that was not started here.
+    pub fn operator(&self) -> Option<Tenant> {
+        let started = self.host.is_some();
+        started.then(|| self.with_credential(DRAIN_TOKEN))
     }
 
     /// Whether `nodeai up` serves it; otherwise it is stock Spin, whose own rules for connections hold.

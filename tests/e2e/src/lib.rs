@@ -14,6 +14,7 @@ pub mod oidc;
 pub mod process;
 pub mod project;
 pub mod proxy;
+pub mod standardwebhooks;
 pub mod token;
 
 pub use app::{App, Backend};

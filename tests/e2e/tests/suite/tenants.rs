@@ -50,6 +50,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
         ("PATCH", "/api/v1/observability/alerts/{id}") => json!({"state": "resolved"}),
+        ("POST", "/api/v1/webhooks/incoming/{id}/rotate") => json!({"scheme": "github"}),
         ("PATCH", _) => json!({"name": "mine now"}),
         _ => json!({}),
     }
@@ -91,6 +92,10 @@ fn belongings(owner: &Tenant) -> Value {
     json!({
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
+        "/api/v1/workflows/execute/schedules/": made("/api/v1/workflows/execute/schedules",
+            json!({"name": "s", "workflow_id": workflow_id, "cron": "@yearly"})),
+        "/api/v1/webhooks/incoming/": made("/api/v1/webhooks/incoming",
+            json!({"name": "i", "workflow_id": workflow_id, "verification": {"scheme": "github"}})),
         "/api/v1/workflows/": workflow_id,
         "/api/v1/workflows/execute/": run.json["execution_id"],
         "/api/v1/traces/": run.json["trace_id"],
@@ -187,6 +192,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows/folders",
         "/api/v1/workflows/shared",
         "/api/v1/workflows/execute",
+        "/api/v1/workflows/execute/schedules",
+        "/api/v1/webhooks/incoming",
         "/api/v1/deployments",
         "/api/v1/traces?kind=run",
         "/api/v1/api-keys",

@@ -18,5 +18,6 @@ mod telemetry;
 mod tenancy;
 mod traces;
 mod travel;
+mod triggers;
 mod webhooks;
 mod writes;
