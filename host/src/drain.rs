@@ -1,5 +1,5 @@
-//! The ticker: asks the application to work on what is due, runs of the queue, deliveries of webhooks, alert rules, files
-//! that were deleted.
+//! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, alert rules,
+//! files that were deleted.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -36,6 +36,13 @@ const RUNS: Job = Job {
     most: 4,
 };
 
+const SCHEDULES: Job = Job {
+    what: "schedules",
+    path: "/api/v1/workflows/execute/schedules/drain",
+    every: Duration::from_secs(1),
+    most: 1,
+};
+
 const DELIVERIES: Job = Job {
     what: "deliveries of webhooks",
     path: "/api/v1/webhooks/drain",
@@ -63,6 +70,7 @@ const FILES: Job = Job {
 pub async fn run(url: String, token: String) {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
     tokio::join!(
+        tick(&SCHEDULES, &client, &url, &token),
         tick(&RUNS, &client, &url, &token),
         tick(&DELIVERIES, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),

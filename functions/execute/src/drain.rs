@@ -1,35 +1,14 @@
-//! `POST /api/v1/workflows/execute/drain`
+//! `POST /api/v1/workflows/execute/drain`, `POST /api/v1/workflows/execute/{id}/drain`
 
 use crate::WorkflowsRun;
-use nodeai_app::{Drainer, Valid, clock};
-use nodeai_http::{Check, Checker, Problem, reply::Json};
+use nodeai_app::{DrainRequest, Drainer, PathId, Valid, clock};
+use nodeai_http::{Problem, reply::Json};
 use nodeai_runs::{Drain, Left, drain};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Runs that one request works on at the same time.
 const LANES: usize = 8;
-
-/// How much to do.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DrainRequest {
-    /// At most so many runs; 1,000 unless given.
-    #[serde(default)]
-    most: Option<u32>,
-    /// Takes up nothing more after so many milliseconds; 15,000 unless given, up to 60,000.
-    #[serde(default)]
-    time_ms: Option<u64>,
-}
-
-impl Check for DrainRequest {
-    fn check(&self, c: &mut Checker) {
-        let most = self.most.is_none_or(|n| (1..=100_000).contains(&n));
-        c.require(most, "/most", "range", "must be from 1 to 100000");
-        let time = self.time_ms.is_none_or(|ms| ms <= 60_000);
-        c.require(time, "/time_ms", "range", "must be at most 60000");
-    }
-}
 
 /// What was done.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -51,17 +30,41 @@ pub async fn handle(
     drainer: Drainer<WorkflowsRun>,
     Valid(request): Valid<DrainRequest>,
 ) -> Result<Json<Drained>, Problem> {
+    let want = Drain {
+        most: request.most(),
+        time_ms: request.time_ms(),
+        lanes: LANES,
+        ..Drain::default()
+    };
+    work(drainer, want).await.map(Json::ok)
+}
+
+/// Takes up one queued run, when it is due: for whoever waits for its end.
+pub async fn one(
+    drainer: Drainer<WorkflowsRun>,
+    PathId(id): PathId,
+) -> Result<Json<Drained>, Problem> {
+    let want = Drain {
+        execution_id: Some(id),
+        alone: true,
+        most: 1,
+        time_ms: 60_000,
+        lanes: 1,
+        ..Drain::default()
+    };
+    let done = work(drainer, want).await?;
+    match done.taken {
+        0 => Err(Problem::not_found("there is no such run that is due")),
+        _ => Ok(Json::ok(done)),
+    }
+}
+
+async fn work(drainer: Drainer<WorkflowsRun>, want: Drain) -> Result<Drained, Problem> {
     // What is drained opens sessions of its own.
     drainer.release();
     let org_id = drainer.org_id().map(str::to_owned);
     let for_all = org_id.is_none();
-    let want = Drain {
-        org_id,
-        execution_id: None,
-        most: request.most.unwrap_or(1_000),
-        time_ms: request.time_ms.unwrap_or(15_000),
-        lanes: LANES,
-    };
+    let want = Drain { org_id, ..want };
     let mut done = Drained::default();
     let left = drain(&drainer.cx().app, &want, |slice| {
         done.taken += 1;
@@ -77,5 +80,5 @@ pub async fn handle(
         Left::Busy => ("busy", None),
         Left::More => ("more", None),
     };
-    Ok(Json::ok(done))
+    Ok(done)
 }

@@ -1,4 +1,4 @@
-//! Runs: execute a workflow, watch it as it goes, read it back, cancel it.
+//! Runs: execute a workflow, watch it as it goes, read it back, cancel it; schedules that start them.
 
 mod cancel;
 mod diff;
@@ -15,6 +15,7 @@ mod requeue;
 mod resume;
 mod retention;
 mod run;
+mod schedules;
 
 nodeai_app::scope! {
     /// Run workflows, and cancel runs.
@@ -35,7 +36,53 @@ pub fn routes() -> nodeai_app::Routes {
         )
         .get("/", "Runs, newest first", list::handle)
         .post("/drain", "Work on queued runs that are due", drain::handle)
+        .get(
+            "/schedules",
+            "Schedules, newest first",
+            schedules::list::handle,
+        )
+        .post(
+            "/schedules",
+            "Run a workflow by the clock",
+            schedules::create::handle,
+        )
+        .post(
+            "/schedules/preview",
+            "The instants of a cron expression",
+            schedules::next::preview,
+        )
+        .post(
+            "/schedules/drain",
+            "Start the runs of schedules that are due",
+            schedules::drain::handle,
+        )
+        .get("/schedules/{id}", "One schedule", schedules::get::handle)
+        .patch(
+            "/schedules/{id}",
+            "Change, pause or resume a schedule",
+            schedules::update::handle,
+        )
+        .delete(
+            "/schedules/{id}",
+            "Remove a schedule",
+            schedules::remove::handle,
+        )
+        .get(
+            "/schedules/{id}/next",
+            "A schedule's next instants",
+            schedules::next::handle,
+        )
+        .get(
+            "/schedules/{id}/firings",
+            "What became of a schedule's instants, newest first",
+            schedules::firings::handle,
+        )
         .get("/{id}", "One run", get::handle)
+        .post(
+            "/{id}/drain",
+            "Work on one queued run that is due",
+            drain::one,
+        )
         .get(
             "/{id}/events",
             "A run's events, from its log",

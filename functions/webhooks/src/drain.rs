@@ -5,9 +5,9 @@ use crate::deliver::{Attempted, Delivery, deliver};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use nodeai_app::errors::{log, storage_problem};
-use nodeai_app::{Cx, Drainer, Valid, clock, store_problem};
+use nodeai_app::{Cx, DrainRequest, Drainer, Valid, clock, store_problem};
 use nodeai_guard::UrlGuard;
-use nodeai_http::{Check, Checker, Problem, reply::Json};
+use nodeai_http::{Problem, reply::Json};
 use nodeai_store::Store;
 use nodeai_webhook::Verdict;
 use schemars::JsonSchema;
@@ -19,27 +19,6 @@ use std::rc::Rc;
 const LANES: usize = 8;
 /// How long a delivery is somebody's, µs: an attempt takes 15 seconds at most.
 const LEASE_US: i64 = 60_000_000;
-
-/// How much to do.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DrainRequest {
-    /// At most so many deliveries; 1,000 unless given.
-    #[serde(default)]
-    most: Option<u32>,
-    /// Takes up nothing more after so many milliseconds; 15,000 unless given, up to 60,000.
-    #[serde(default)]
-    time_ms: Option<u64>,
-}
-
-impl Check for DrainRequest {
-    fn check(&self, c: &mut Checker) {
-        let most = self.most.is_none_or(|n| (1..=100_000).contains(&n));
-        c.require(most, "/most", "range", "must be from 1 to 100000");
-        let time = self.time_ms.is_none_or(|ms| ms <= 60_000);
-        c.require(time, "/time_ms", "range", "must be at most 60000");
-    }
-}
 
 /// What was done.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -102,8 +81,8 @@ pub async fn handle(
 
 impl Work {
     async fn drain(&self, request: &DrainRequest) -> Result<Drained, Problem> {
-        let most = request.most.unwrap_or(1_000);
-        let time_us = request.time_ms.unwrap_or(15_000).saturating_mul(1_000);
+        let most = request.most();
+        let time_us = request.time_ms().saturating_mul(1_000);
         let until_us = clock::now_us().saturating_add_unsigned(time_us);
         let mut done = Drained::default();
         let mut failed = None;

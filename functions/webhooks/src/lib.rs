@@ -1,4 +1,5 @@
-//! Outgoing webhooks by Standard Webhooks, and events by e-mail: who subscribes to which events, what was delivered, what is tried again.
+//! Webhooks. Outgoing ones by Standard Webhooks, and events by e-mail: who subscribes to which events, what was delivered, what
+//! is tried again. Incoming ones: paths that start runs, how their senders are verified, what has come.
 
 mod create;
 mod deliver;
@@ -6,6 +7,8 @@ mod deliveries;
 mod drain;
 mod events;
 mod get;
+mod hooks;
+mod incoming;
 mod list;
 mod mail;
 mod model;
@@ -52,6 +55,41 @@ pub fn routes() -> nodeai_app::Routes {
             deliveries::replay::one,
         )
         .post("/drain", "Work on deliveries that are due", drain::handle)
+        .get(
+            "/incoming",
+            "Incoming webhooks, newest first",
+            incoming::list::handle,
+        )
+        .post(
+            "/incoming",
+            "Make a path that starts runs",
+            incoming::create::handle,
+        )
+        .get(
+            "/incoming/{id}",
+            "One incoming webhook",
+            incoming::get::handle,
+        )
+        .patch(
+            "/incoming/{id}",
+            "Change an incoming webhook, or turn it off or on",
+            incoming::update::handle,
+        )
+        .delete(
+            "/incoming/{id}",
+            "Remove an incoming webhook",
+            incoming::remove::handle,
+        )
+        .post(
+            "/incoming/{id}/rotate",
+            "Take a new secret, for a while the old one too",
+            incoming::rotate::handle,
+        )
+        .get(
+            "/incoming/{id}/requests",
+            "The last requests, whatever became of them",
+            incoming::requests::handle,
+        )
         .get("/{id}", "One webhook", get::handle)
         .patch(
             "/{id}",
@@ -74,6 +112,14 @@ pub fn routes() -> nodeai_app::Routes {
             "Deliver once more what was made in a time",
             deliveries::replay::range,
         )
+        .at("/hooks")
+        .get("/{*path}", HOOK, hooks::handle)
+        .post("/{*path}", HOOK, hooks::handle)
+        .put("/{*path}", HOOK, hooks::handle)
+        .patch("/{*path}", HOOK, hooks::handle)
+        .delete("/{*path}", HOOK, hooks::handle)
 }
+
+const HOOK: &str = "Start a run, as a sender that its incoming webhook verifies";
 
 nodeai_edge::serve!(routes);

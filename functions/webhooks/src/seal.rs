@@ -31,16 +31,24 @@ pub fn draw<S: Scope>(
         Signing::HmacSha256 => Key::shared(&random),
         Signing::Ed25519 => Key::private(&random),
     };
-    let (id, text) = (clock::new_id(), key.expose());
-    let place = place(caller.org_id(), webhook_id, &id);
-    let sealed = vault::seal(&caller.cx, place, text.as_bytes())?.for_row();
+    let secret = key.expose();
     let public_key = key.public();
     Ok(Drawn {
-        secret: public_key.is_none().then_some(text),
+        row: text(caller, webhook_id, &secret)?,
+        secret: public_key.is_none().then_some(secret),
         public_key,
-        row: json!({"id": id, "key_version": sealed.key_version, "wrapped_key": sealed.wrapped_key,
-            "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}),
     })
+}
+
+/// Seals a text for a webhook: its row. Errors: 503 without a master key.
+pub fn text<S: Scope>(caller: &Caller<S>, webhook_id: &str, text: &str) -> Result<Value, Problem> {
+    let id = clock::new_id();
+    let place = place(caller.org_id(), webhook_id, &id);
+    let sealed = vault::seal(&caller.cx, place, text.as_bytes())?.for_row();
+    Ok(
+        json!({"id": id, "key_version": sealed.key_version, "wrapped_key": sealed.wrapped_key,
+        "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}),
+    )
 }
 
 /// A key as the store hands it out for a delivery.
@@ -54,9 +62,21 @@ pub struct SealedKey {
 impl SealedKey {
     /// The key. Errors: 503 without its master key, 409 when it was tampered with.
     pub fn open(&self, cx: &Cx, org_id: &str, webhook_id: &str) -> Result<Key, Problem> {
+        let text = self.open_text(cx, org_id, webhook_id)?;
+        Key::parse(&text).map_err(|error| Problem::sealed_value_refused(error.to_string()))
+    }
+
+    /// The text. Errors: 503 without its master key, 409 when it was tampered with.
+    pub fn open_text(
+        &self,
+        cx: &Cx,
+        org_id: &str,
+        webhook_id: &str,
+    ) -> Result<Zeroizing<String>, Problem> {
         let bytes = vault::open(cx, place(org_id, webhook_id, &self.id), &self.sealed)?;
-        let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        Key::parse(text).map_err(|error| Problem::sealed_value_refused(error.to_string()))
+        let text = std::str::from_utf8(&bytes);
+        text.map(|text| Zeroizing::new(text.to_owned()))
+            .map_err(|_| Problem::sealed_value_refused("the secret is not text"))
     }
 }
 

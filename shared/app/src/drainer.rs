@@ -3,12 +3,47 @@
 use crate::caller::{Caller, Scope};
 use crate::cx::Cx;
 use nodeai_http::openapi::Describe;
-use nodeai_http::{FromCx, Problem};
+use nodeai_http::{Check, Checker, FromCx, Problem};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
 
 /// Shortest `nodeai_drain_token` that counts.
 const SHORTEST: usize = 16;
+
+/// How much to do.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainRequest {
+    /// At most so many; 1,000 unless given.
+    #[serde(default)]
+    most: Option<u32>,
+    /// Takes up nothing more after so many milliseconds; 15,000 unless given, up to 60,000.
+    #[serde(default)]
+    time_ms: Option<u64>,
+}
+
+impl DrainRequest {
+    /// At most so many.
+    pub fn most(&self) -> u32 {
+        self.most.unwrap_or(1_000)
+    }
+
+    /// Nothing more is taken up after so many milliseconds.
+    pub fn time_ms(&self) -> u64 {
+        self.time_ms.unwrap_or(15_000)
+    }
+}
+
+impl Check for DrainRequest {
+    fn check(&self, c: &mut Checker) {
+        let most = self.most.is_none_or(|n| (1..=100_000).contains(&n));
+        c.require(most, "/most", "range", "must be from 1 to 100000");
+        let time = self.time_ms.is_none_or(|ms| ms <= 60_000);
+        c.require(time, "/time_ms", "range", "must be at most 60000");
+    }
+}
 
 /// Who works on what is due.
 pub enum Drainer<S> {

@@ -33,7 +33,7 @@ pub mod write;
 pub use app::App;
 pub use caller::{Caller, Scope};
 pub use cx::Cx;
-pub use drainer::Drainer;
+pub use drainer::{DrainRequest, Drainer};
 pub use errors::store_problem;
 pub use inputs::{IfMatch, PathId, Query, RequiredIfMatch, Valid};
 pub use reply::{Created, Done, Reply};

@@ -40,13 +40,20 @@ impl Visitor {
         let answer = store.call_anonymous(name, &args, &nonce).await;
         let limited: Limited<T> = serde_json::from_value(answer.map_err(store_problem)?)
             .map_err(|_| Problem::internal("the store gave an answer that was not expected"))?;
-        let rate = limited.rate;
-        self.cx.rate.replace(Some(rate.clone()));
-        if rate.retry_after_ms > 0 {
-            let outcome = Outcome::RateLimited;
-            return Err(refusal_problem(&Refusal { outcome, rate }, ""));
-        }
+        self.limit(limited.rate)?;
         Ok(limited.answer)
+    }
+
+    /// Tells the visitor of a bucket that was taken from. Errors: 429 when it was empty.
+    pub fn limit(&self, rate: Rate) -> Result<(), Problem> {
+        self.cx.rate.replace(Some(rate.clone()));
+        match rate.retry_after_ms > 0 {
+            true => {
+                let outcome = Outcome::RateLimited;
+                Err(refusal_problem(&Refusal { outcome, rate }, ""))
+            }
+            false => Ok(()),
+        }
     }
 }
 

@@ -45,18 +45,40 @@ pub fn key_hint(token: &str) -> Result<KeyHint, Rejected> {
 /// Verifies an HS256 token. Errors: see [`Rejected`].
 pub fn verify_with_secret(token: &str, secret: &str, expect: &Expect) -> Result<Value, Rejected> {
     let key = DecodingKey::from_secret(secret.as_bytes());
-    verify(token, &key, Algorithm::HS256, expect)
+    verify(token, &key, Algorithm::HS256, expect, &["exp", "sub"])
+}
+
+/// Verifies an HS256 token that says who sends a request, rather than which user: it needs no `sub`. Errors: see
+/// [`Rejected`].
+pub fn verify_sender_with_secret(
+    token: &str,
+    secret: &str,
+    expect: &Expect,
+) -> Result<Value, Rejected> {
+    let key = DecodingKey::from_secret(secret.as_bytes());
+    verify(token, &key, Algorithm::HS256, expect, &["exp"])
 }
 
 /// Verifies a token with a key of a JWKS: RS256 for RSA keys, ES256 for P-256 keys. Errors: see [`Rejected`].
 pub fn verify_with_jwk(token: &str, jwk: &Jwk, expect: &Expect) -> Result<Value, Rejected> {
+    let (key, algorithm) = of_jwk(jwk)?;
+    verify(token, &key, algorithm, expect, &["exp", "sub"])
+}
+
+/// The same for a token that says who sends a request: it needs no `sub`. Errors: see [`Rejected`].
+pub fn verify_sender_with_jwk(token: &str, jwk: &Jwk, expect: &Expect) -> Result<Value, Rejected> {
+    let (key, algorithm) = of_jwk(jwk)?;
+    verify(token, &key, algorithm, expect, &["exp"])
+}
+
+fn of_jwk(jwk: &Jwk) -> Result<(DecodingKey, Algorithm), Rejected> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
         AlgorithmParameters::EllipticCurve(p) if p.curve == EllipticCurve::P256 => Algorithm::ES256,
         _ => return Err(Rejected::BadToken),
     };
     let key = DecodingKey::from_jwk(jwk).map_err(|_| Rejected::BadToken)?;
-    verify(token, &key, algorithm, expect)
+    Ok((key, algorithm))
 }
 
 fn verify(
@@ -64,11 +86,12 @@ fn verify(
     key: &DecodingKey,
     algorithm: Algorithm,
     expect: &Expect,
+    required: &[&str],
 ) -> Result<Value, Rejected> {
     let mut rules = Validation::new(algorithm);
     rules.leeway = LEEWAY_S;
     rules.validate_nbf = true;
-    rules.set_required_spec_claims(&["exp", "sub"]);
+    rules.set_required_spec_claims(required);
     match &expect.issuer {
         Some(issuer) => rules.set_issuer(&[issuer]),
         None => rules.iss = None,

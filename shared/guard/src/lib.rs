@@ -111,9 +111,10 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// By IANA's special-purpose registry for IPv4.
+/// By IANA's special-purpose registry for IPv4, and the one public address at which a cloud (Azure) serves each machine's own
+/// metadata.
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
+    let [a, b, c, d] = address.octets();
     let special = matches!(
         (a, b, c),
         (0 | 10 | 127, _, _)
@@ -127,7 +128,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
             | (203, 0, 113)
             | (224.., _, _)
     );
-    !special
+    !special && [a, b, c, d] != [168, 63, 129, 16]
 }
 
 /// By IANA's special-purpose registry for IPv6; addresses that carry an IPv4 address are
@@ -155,7 +156,21 @@ fn is_chained(name: &str) -> bool {
 
 fn is_public_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let local = ["localhost", "local", "internal", "home.arpa", "localdomain"];
+    // RFC 6761, RFC 6762, RFC 8375; what ICANN keeps out of the root; what clusters use.
+    let local = [
+        "localhost",
+        "local",
+        "internal",
+        "home.arpa",
+        "localdomain",
+        "lan",
+        "home",
+        "corp",
+        "intranet",
+        "private",
+        "svc",
+        "consul",
+    ];
     let is_local = |suffix: &&str| name == **suffix || name.ends_with(&format!(".{suffix}"));
     // A name without a dot is one of the local network.
     name.contains('.') && !local.iter().any(is_local)

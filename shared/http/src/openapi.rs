@@ -169,6 +169,8 @@ impl Document {
         summary: &str,
         describe: DescribeFn,
     ) {
+        // OpenAPI has no parameters of several segments; to its readers it is one that may have slashes.
+        let path = &path.replace("{*", "{");
         let generator = std::mem::replace(&mut self.generator, schema_generator());
         let mut operation = Describe::new(summary, tag, generator);
         describe(&mut operation);

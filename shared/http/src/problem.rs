@@ -144,6 +144,8 @@ problems! {
     quota_exceeded = 429 "quota-exceeded" "Too many requests";
     /// A defect on our side; the trace id leads to it.
     internal = 500 "internal" "Internal error";
+    /// A workflow was to give the answer, and its run did not succeed.
+    run_failed = 502 "run-failed" "The run that was to answer did not succeed";
     /// A dependency such as the database does not answer.
     unavailable = 503 "unavailable" "Temporarily unavailable";
     /// The organisation or the user has stored as much as it may.

@@ -6,16 +6,18 @@ use crate::stream::Events;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::channel::mpsc::channel;
-use nodeai_app::{Caller, Scope};
+use nodeai_app::{Caller, Cx, Scope, store_problem};
 use nodeai_engine::Event;
 use nodeai_http::IntoReply;
 use nodeai_http::Problem;
 use nodeai_http::reply::{NoContent, Response, event_stream, sse_keep_alive};
 use nodeai_runner::{Closed, Sink, told};
+use nodeai_store::Store;
 use nodeai_travel::Recording;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Events that may wait for the client.
 const WAITING: usize = 16;
@@ -24,8 +26,60 @@ const PERIOD_MS: u64 = 300;
 /// Looks without news after which the client is told that all is well.
 const QUIET_LOOKS: u32 = 50;
 
+/// Who looks at a run's log.
+pub trait Watcher: 'static {
+    /// The request.
+    fn cx(&self) -> &Rc<Cx>;
+    /// The run's organisation.
+    fn org_id(&self) -> &str;
+    /// Calls `run_events`, and keeps no connection. Errors: 503 when the store stays away.
+    fn look(&self, args: &Value) -> impl Future<Output = Result<Option<Found>, Problem>>;
+}
+
+impl<S: Scope> Watcher for Caller<S> {
+    fn cx(&self) -> &Rc<Cx> {
+        &self.cx
+    }
+
+    fn org_id(&self) -> &str {
+        Caller::org_id(self)
+    }
+
+    async fn look(&self, args: &Value) -> Result<Option<Found>, Problem> {
+        let found = self.call("run_events", args).await;
+        self.session.release();
+        found
+    }
+}
+
+/// The application itself, for a run that it has started for somebody who has no session: whoever sent a webhook's request.
+pub struct Starter {
+    /// The request.
+    pub cx: Rc<Cx>,
+    /// The store.
+    pub store: Store,
+    /// The run's organisation.
+    pub org_id: String,
+}
+
+impl Watcher for Starter {
+    fn cx(&self) -> &Rc<Cx> {
+        &self.cx
+    }
+
+    fn org_id(&self) -> &str {
+        &self.org_id
+    }
+
+    async fn look(&self, args: &Value) -> Result<Option<Found>, Problem> {
+        let found = self.store.call_service("run_events", args).await;
+        found.map_err(store_problem)
+    }
+}
+
+/// What `run_events` answers.
 #[derive(Deserialize)]
-struct Found {
+pub struct Found {
     execution: Stored,
     pieces: Vec<Value>,
     more: bool,
@@ -37,14 +91,14 @@ struct Found {
 /// that is how a client is told not to come again (WHATWG HTML, section 9.2.3).
 ///
 /// Errors: 404; 503 when the store stays away.
-pub async fn follow<S: Scope>(
-    caller: Caller<S>,
+pub async fn follow<W: Watcher>(
+    watcher: W,
     execution_id: &str,
     last: Option<u64>,
 ) -> Result<Response, Problem> {
     let from_seq = last.map_or(0, |last| last.saturating_add(1));
     let mut look = Look {
-        caller,
+        watcher,
         execution_id: execution_id.to_owned(),
         from_seq,
         types: None,
@@ -54,7 +108,7 @@ pub async fn follow<S: Scope>(
         return Ok(NoContent.into_reply());
     }
     let (sender, receiver) = channel::<Bytes>(WAITING);
-    let env = look.caller.cx.env().clone();
+    let env = look.watcher.cx().env().clone();
     env.spawn(Box::pin(async move {
         // The client has gone: nobody is left to tell.
         let _ = look.tell(first, &Events::new(sender)).await;
@@ -68,20 +122,19 @@ struct News {
     more: bool,
 }
 
-struct Look<S> {
-    caller: Caller<S>,
+struct Look<W> {
+    watcher: W,
     execution_id: String,
     from_seq: u64,
     /// Types of the document's nodes by id; asked for once.
     types: Option<HashMap<String, String>>,
 }
 
-impl<S: Scope> Look<S> {
+impl<W: Watcher> Look<W> {
     async fn news(&mut self) -> Result<News, Problem> {
-        let args = json!({"id": self.execution_id, "org_id": self.caller.org_id(), "from_seq": self.from_seq,
+        let args = json!({"id": self.execution_id, "org_id": self.watcher.org_id(), "from_seq": self.from_seq,
             "document": self.types.is_none()});
-        let found: Option<Found> = self.caller.call("run_events", &args).await?;
-        self.caller.session.release();
+        let found = self.watcher.look(&args).await?;
         let found = found.ok_or_else(|| Problem::not_found("there is no such run"))?;
         let types = || types_of(found.definition);
         self.types.get_or_insert_with(types);
@@ -112,7 +165,7 @@ impl<S: Scope> Look<S> {
                 if quiet % QUIET_LOOKS == QUIET_LOOKS - 1 {
                     client.write(sse_keep_alive()).await?;
                 }
-                self.caller.cx.env().sleep_ms(PERIOD_MS).await;
+                self.watcher.cx().env().sleep_ms(PERIOD_MS).await;
             }
             match self.news().await {
                 Ok(next) => news = next,

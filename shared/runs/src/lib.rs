@@ -22,7 +22,7 @@ pub mod start;
 mod stream;
 
 pub use budget::{BudgetInput, Unpriced};
-pub use events::follow;
+pub use events::{Starter, Watcher, follow};
 pub use plan::plan;
 pub use queue::{Drain, Left, Slice, drain, kick};
 pub use reply::{Reply, run};

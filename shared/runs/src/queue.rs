@@ -39,6 +39,8 @@ pub struct Drain {
     pub org_id: Option<String>,
     /// This run first.
     pub execution_id: Option<String>,
+    /// And no other.
+    pub alone: bool,
     /// Takes up no more runs than this.
     pub most: u32,
     /// Takes up nothing more after so many ms.
@@ -114,6 +116,10 @@ pub async fn drain(
                 left = Some(Left::More);
                 break;
             }
+            if want.alone && only.is_none() {
+                left = Some(Left::Nothing(None));
+                break;
+            }
             let ask = Claim {
                 org_id: want.org_id.as_deref(),
                 execution_id: only.take(),
@@ -154,6 +160,7 @@ pub fn kick(cx: &Rc<Cx>, execution_id: &str) {
         let want = Drain {
             org_id: None,
             execution_id: Some(execution_id),
+            alone: false,
             most: u32::MAX,
             time_ms: slice_ms(&app).await,
             lanes: 1,

@@ -1,4 +1,4 @@
-//! Outgoing webhooks by [Standard Webhooks 1.0](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
+//! Webhooks. Outgoing ones are those of [Standard Webhooks 1.0](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 //!
 //! - [`key`] holds secrets as they are written down (`whsec_`, `whsk_`, `whpk_`).
 //! - [`signature`] signs a message, and verifies one as a receiver does.
@@ -8,11 +8,13 @@
 //! - [`fields`] are the header fields that a subscription may add.
 //! - [`events`] is the catalogue of events.
 //! - [`letter`] is an event as a mail tells it.
+//! - [`inbound`] are requests that come in and start runs.
 //!
 //! Pure: time and randomness come in as arguments.
 
 pub mod events;
 pub mod fields;
+pub mod inbound;
 pub mod key;
 pub mod letter;
 pub mod record;

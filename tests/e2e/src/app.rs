@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Signs the tests' user tokens.
 pub const JWT_SECRET: &str = "a-secret-of-the-tests-with-at-least-32-characters";
 
-/// Lets the tests be the operator's schedule.
-const DRAIN_TOKEN: &str = "the-drain-token-of-the-tests";
+/// What the operator's schedule shows.
+pub const DRAIN_TOKEN: &str = "a-drain-token-of-the-tests";
 
 /// Where the data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,6 +260,12 @@ impl App {
     /// The operator's token; `None` for an application that was not started here.
     pub fn drain_token(&self) -> Option<&'static str> {
         self.host.as_ref().map(|_| DRAIN_TOKEN)
+    }
+
+    /// The operator's schedule; `None` for an application that was not started here.
+    pub fn operator(&self) -> Option<Tenant> {
+        let started = self.host.is_some();
+        started.then(|| self.with_credential(DRAIN_TOKEN))
     }
 
     /// Whether `nodeai up` serves it; otherwise it is stock Spin, whose own rules for connections hold.

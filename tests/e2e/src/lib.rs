@@ -16,6 +16,7 @@ pub mod packages;
 pub mod process;
 pub mod project;
 pub mod proxy;
+pub mod standardwebhooks;
 pub mod token;
 
 pub use app::{App, Backend};

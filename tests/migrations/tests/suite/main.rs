@@ -21,5 +21,6 @@ mod telemetry;
 mod tenancy;
 mod traces;
 mod travel;
+mod triggers;
 mod webhooks;
 mod writes;
