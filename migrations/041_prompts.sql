@@ -5,7 +5,9 @@ ALTER TABLE public.prompts
   ADD CONSTRAINT prompts_labels_few CHECK (cardinality(labels) <= 20);
 CREATE INDEX prompts_org_idx ON public.prompts (org_id, id DESC);
 CREATE INDEX prompts_labels_idx ON public.prompts USING gin (labels);
-SELECT nodeai.allow_write('prompts', '{name,labels,template,number,note}', '{labels,note}');
+UPDATE nodeai.writable_tables SET insertable = insertable || '{note}'::text[], updatable = updatable || '{note}'::text[]
+  WHERE table_name = 'prompts';
+GRANT INSERT (note), UPDATE (note) ON public.prompts TO authenticated, service_role;
 
 -- {"id","name","labels","template","note"?}: the next version. One save of a name at a time, so that numbers have no gaps.
 CREATE FUNCTION nodeai.do_prompt_save(org uuid, p jsonb) RETURNS jsonb
