@@ -259,7 +259,7 @@ async fn a_run_is_told_what_it_has_to_heed() {
             "definition": {"nodes": []}}});
         me.call("run_start", start).await["budgets"].clone()
     };
-    let none = json!({"applies": false, "used_up": null,
+    let none = json!({"applies": false, "used_up": null, "prices": [],
         "run": {"pusd": null, "tokens": null, "unpriced": "allow"}});
     assert_eq!(start().await, none);
     budget(

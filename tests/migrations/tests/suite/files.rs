@@ -272,7 +272,8 @@ async fn lists_and_reads_of_files_are_on_their_indexes() {
             ),
         ),
         (
-            "file_chunks_first_byte_unique",
+            // By object: its own number's index or the one of first bytes, which cost the same for so few pieces.
+            "file_chunks_",
             format!(
                 "SELECT max(first_byte) FROM public.file_chunks WHERE org_id = '{org}' AND object_id = '{org}' AND first_byte <= 3"
             ),
@@ -284,6 +285,7 @@ async fn lists_and_reads_of_files_are_on_their_indexes() {
             .await
             .expect("a plan");
         let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        assert!(plan.join("\n").contains(index), "{}", plan.join("\n"));
+        let text = plan.join("\n");
+        assert!(text.contains(index) && !text.contains("Seq Scan"), "{text}");
     }
 }

@@ -15,8 +15,8 @@ async fn command(session: &Session, name: &str, args: Value) -> Value {
 async fn service(worker: &Session, name: &str, args: Value) -> Value {
     let sql = "SELECT nodeai.act('{\"role\":\"service_role\"}', 'service_role', $1, $2)";
     let row = worker.client().query_one(sql, &[&name, &args]).await;
-    row.unwrap_or_else(|error| panic!("{name}: {error:?}"))
-        .get(0)
+    let row = row.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    row.get::<_, Option<Value>>(0).unwrap_or_default()
 }
 
 async fn workflow(session: &Session) -> String {
@@ -154,9 +154,13 @@ async fn what_starts_nothing_is_not_claimed() {
     let workflow = workflow(&session).await;
     let (hook, _) = hook(&session, &workflow).await;
     let owner = db.owner().await;
+    let other = db.tenant("b").await;
     let leave = format!(
-        "UPDATE public.organization_members SET role = 'viewer' WHERE user_id = '{}'",
-        me.user
+        "INSERT INTO public.organization_members (org_id, user_id, role) VALUES ('{org}', '{}', 'owner');
+         UPDATE public.organization_members SET role = 'viewer' WHERE user_id = '{}' AND org_id = '{org}'",
+        other.user,
+        me.user,
+        org = me.org,
     );
     owner.batch_execute(&leave).await.expect("a viewer");
     for _ in 0..2 {
