@@ -153,7 +153,7 @@ SELECT nodeai.expose('nodeai.drop_webhook_secrets(uuid, uuid)', '{authenticated,
 -- What the API shows of an incoming webhook.
 CREATE FUNCTION nodeai.incoming_shown(w public.webhooks) RETURNS jsonb LANGUAGE sql STABLE
   RETURN to_jsonb(w) - ARRAY['org_id', 'direction', 'url', 'path', 'event_types', 'headers', 'public_key', 'throttled_until',
-      'created_by', 'refused_at']
+      'created_by', 'refused_at', 'channel', 'email', 'secret_id']
     || jsonb_build_object('url', '/hooks/' || w.path || CASE w.pattern WHEN '' THEN '' ELSE '/' || w.pattern END,
       'warning', CASE WHEN w.verification ->> 'scheme' = 'none'
         THEN 'nothing is verified: whoever knows the URL starts runs' END);

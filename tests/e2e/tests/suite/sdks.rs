@@ -137,7 +137,8 @@ fn assert_whole(told: &Value, stored: &Value) {
 /// Everything that was told is stored, and nothing else.
 fn assert_all(told: &[Value], me: &Tenant) -> BTreeMap<String, Value> {
     let stored = stored(told, me);
-    assert_eq!(told.len(), stored.len());
+    let names: Vec<&Value> = stored.values().map(|span| &span["name"]).collect();
+    assert_eq!(told.len(), stored.len(), "stored: {names:?}");
     for span in told {
         assert_whole(span, &stored[span["span_id"].as_str().unwrap()]);
     }
