@@ -1,5 +1,6 @@
 //! The port of object stores. Postgres is none of them: its bytes go through the very statement that moves an upload on.
 
+mod exchange;
 pub mod s3;
 pub mod supabase;
 

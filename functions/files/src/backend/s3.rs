@@ -1,5 +1,6 @@
 //! An S3-compatible store.
 
+use super::exchange::exchange;
 use super::{Fault, Objects, Progress};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -31,7 +32,7 @@ impl S3 {
         request: Result<Request<Bytes>, BadEndpoint>,
     ) -> Result<Response<Bytes>, Fault> {
         let request = request.map_err(|error| Fault::Refused(error.to_string()))?;
-        let sent = self.env.send(request).await;
+        let sent = exchange(&*self.env, request).await;
         let answer = sent.map_err(|error| Fault::Unavailable(format!("S3 {what}: {error}")))?;
         match answer.status().is_success() {
             true => Ok(answer),

@@ -1,5 +1,6 @@
 //! Supabase Storage.
 
+use super::exchange::exchange;
 use super::{Fault, Objects, Progress};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -26,7 +27,7 @@ impl Supabase {
     ) -> Result<Response<Bytes>, Fault> {
         let what = format!("Supabase Storage {what}");
         let request = request.map_err(|error| Fault::Refused(format!("{what}: {error}")))?;
-        let sent = self.env.send(request).await;
+        let sent = exchange(&*self.env, request).await;
         let answer = sent.map_err(|error| Fault::Unavailable(format!("{what}: {error}")))?;
         match answer.status().is_success() {
             true => Ok(answer),
