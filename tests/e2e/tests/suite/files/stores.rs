@@ -47,7 +47,7 @@ fn works(app: &App) {
             ("upload-offset", offset.as_str()),
         ];
         let piece = me.send(Method::PATCH, at, &headers, sent[first..last].to_vec());
-        assert_status(&piece, 204);
+        assert_eq!(piece.status, 204, "{}\n{}", piece.text, app.log());
         assert_eq!(piece.header("upload-offset"), last.to_string());
     }
     let id = at.rsplit('/').next().unwrap();
