@@ -13,11 +13,23 @@ const BASE_MS: u64 = 10_000;
 /// The slowest way that is waited for, bytes per ms: two megabits a second.
 const SLOWEST: u64 = 256;
 
-/// Sends a request and collects its answer. Errors: as the host's HTTP client, and a time limit by what is sent.
+/// Sends a request and collects its answer; once more when the connection broke. Parts and pieces name their place (a number, an
+/// offset), so that none is there twice; an upload that is begun twice leaves one behind that the store has to clear away.
+/// Errors: as the host's HTTP client, and a time limit by what is sent.
 pub async fn exchange(
     env: &dyn Env,
     request: Request<Bytes>,
 ) -> Result<Response<Bytes>, SendError> {
+    match once(env, request.clone()).await {
+        Err(SendError::Failed(reason)) => {
+            nodeai_app::errors::log("object store, asked again", &reason);
+            once(env, request).await
+        }
+        answered => answered,
+    }
+}
+
+async fn once(env: &dyn Env, request: Request<Bytes>) -> Result<Response<Bytes>, SendError> {
     let length = u64::try_from(request.body().len()).unwrap_or(u64::MAX);
     let limit_ms = BASE_MS.saturating_add(length / SLOWEST);
     let exchange = pin!(async {
