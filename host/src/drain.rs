@@ -66,6 +66,14 @@ const FILES: Job = Job {
     most: 1,
 };
 
+/// Days are kept once they are old; where nothing is to be kept, a look costs no statement.
+const ARCHIVES: Job = Job {
+    what: "archives of spans",
+    path: "/api/v1/traces/archives/drain",
+    every: Duration::from_secs(300),
+    most: 1,
+};
+
 /// Asks for each job in its time, as the operator's schedule (`token`).
 pub async fn run(url: String, token: String) {
     let client: Http = Client::builder(TokioExecutor::new()).build_http();
@@ -75,6 +83,7 @@ pub async fn run(url: String, token: String) {
         tick(&DELIVERIES, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
         tick(&FILES, &client, &url, &token),
+        tick(&ARCHIVES, &client, &url, &token),
     );
 }
 

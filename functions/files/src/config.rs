@@ -1,11 +1,9 @@
 //! Where files are kept, and how large they may be; read once per instance.
 
-use crate::backend::{Objects, s3::S3, supabase::Supabase};
 use nodeai_app::Cx;
-use nodeai_files::s3::Style;
-use nodeai_files::sigv4::Signer;
 use nodeai_http::Problem;
-use nodeai_ports::{Env, Variables};
+use nodeai_objects::{Objects, Stores};
+use nodeai_ports::Env;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -18,8 +16,7 @@ pub struct Config {
     pub max_bytes: u64,
     /// Where new files go: `postgres`, `s3` or `supabase`.
     pub backend: String,
-    s3: Option<Rc<dyn Objects>>,
-    supabase: Option<Rc<dyn Objects>>,
+    stores: Stores,
 }
 
 impl Config {
@@ -41,73 +38,15 @@ impl Config {
         Self {
             max_bytes: max.and_then(|n| n.parse().ok()).unwrap_or(MAX_BYTES),
             backend: backend.unwrap_or_else(|| "postgres".to_owned()),
-            s3: s3(env).await,
-            supabase: supabase(env).await,
+            stores: Stores::read(env).await,
         }
     }
 
     /// The object store `name`; none for the database. Errors: 503 when it is not configured.
     pub fn objects(&self, name: &str) -> Result<Option<Rc<dyn Objects>>, Problem> {
-        let configured = match name {
-            "postgres" => return Ok(None),
-            "s3" => &self.s3,
-            "supabase" => &self.supabase,
-            _ => &None,
-        };
-        configured.clone().map(Some).ok_or_else(|| {
-            Problem::storage_not_configured(format!(
-                "the file store {name:?} is not configured; see the variables nodeai_files_*"
-            ))
-            .retry_after(60)
-        })
+        match name {
+            "postgres" => Ok(None),
+            other => self.stores.named(other).map(Some),
+        }
     }
-}
-
-/// A URL that is set: `.invalid` is the manifest's default and counts as not set.
-async fn url(env: &dyn Variables, name: &str) -> Option<String> {
-    let url = env.get(name).await?;
-    let url = url.trim_end_matches('/').to_owned();
-    (!url.ends_with(".invalid")).then_some(url)
-}
-
-async fn s3(env: &Rc<dyn Env>) -> Option<Rc<dyn Objects>> {
-    let style = match env.get("nodeai_files_s3_style").await.as_deref() {
-        Some("host") => Style::VirtualHost,
-        _ => Style::Path,
-    };
-    let region = env.get("nodeai_files_s3_region").await;
-    let bucket = nodeai_files::s3::Bucket {
-        endpoint: url(&**env, "nodeai_files_s3_url").await?,
-        name: env.get("nodeai_files_s3_bucket").await?,
-        style,
-        signer: Signer {
-            access_key: env.get("nodeai_files_s3_access_key").await?,
-            secret_key: env.get("nodeai_files_s3_secret_key").await?,
-            session_token: env.get("nodeai_files_s3_session_token").await,
-            region: region.unwrap_or_else(|| "us-east-1".to_owned()),
-            service: "s3".to_owned(),
-        },
-    };
-    Some(Rc::new(S3::new(bucket, env.clone())))
-}
-
-/// Of the project that is the database too, unless another one is named.
-async fn supabase(env: &Rc<dyn Env>) -> Option<Rc<dyn Objects>> {
-    let (own_url, own_key) = (
-        url(&**env, "nodeai_files_supabase_url").await,
-        env.get("nodeai_files_supabase_key").await,
-    );
-    let (url, service_key) = match (own_url, own_key) {
-        (Some(url), Some(key)) => (url, key),
-        _ => (
-            url(&**env, "nodeai_supabase_url").await?,
-            env.get("nodeai_supabase_service_key").await?,
-        ),
-    };
-    let bucket = nodeai_files::supabase::Bucket {
-        url,
-        name: env.get("nodeai_files_supabase_bucket").await?,
-        service_key,
-    };
-    Some(Rc::new(Supabase::new(bucket, env.clone())))
 }

@@ -1,11 +1,11 @@
 //! `POST /api/v1/files/drain`
 
 use crate::FilesRun;
-use crate::backend::Progress;
 use crate::config::Config;
 use nodeai_app::errors::{log, storage_problem};
 use nodeai_app::{Cx, Drainer, store_problem};
 use nodeai_http::{Problem, reply::Json};
+use nodeai_objects::Progress;
 use nodeai_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,5 @@
 //! Files: uploads in one go or resumed (tus), downloads with ranges, links that expire, quotas, text out of documents.
 
-mod backend;
 mod config;
 mod content;
 mod drain;

@@ -134,7 +134,7 @@ pub struct Upload {
     /// Its key in that store.
     pub object_key: Option<String>,
     /// What that store has of it.
-    pub backend_state: crate::backend::Progress,
+    pub backend_state: nodeai_objects::Progress,
     /// State of the hash, `\x` hex.
     pub hash_state: Option<String>,
     /// Whose turn it is.

@@ -1,6 +1,5 @@
 //! A file's bytes, wherever they are, window by window: no more than one of them is in memory.
 
-use crate::backend::Objects;
 use crate::config::Config;
 use crate::model::Stored;
 use base64::Engine;
@@ -8,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use nodeai_app::{Cx, store_problem};
 use nodeai_http::Problem;
+use nodeai_objects::Objects;
 use nodeai_store::{Error, Session, Store};
 use serde::Deserialize;
 use serde_json::json;
@@ -74,7 +74,7 @@ impl Source {
             Some((objects, key)) => {
                 self.release();
                 let read = objects.read(key, first, last).await;
-                read.map_err(crate::backend::Fault::problem)?
+                read.map_err(nodeai_objects::Fault::problem)?
             }
             None => self.row_bytes(first, last - first + 1).await?,
         };

@@ -1,5 +1,6 @@
 //! Traces: ingest over OTLP, search, one trace in its views, scores, links that show one, export.
 
+mod archive;
 mod diff;
 mod export;
 mod get;
@@ -19,6 +20,8 @@ nodeai_app::scope! {
     TracesRead = "traces:read";
     /// Send spans; score traces.
     TracesWrite = "traces:write";
+    /// Keep days of spans before they are removed.
+    TracesRun = "traces:run";
 }
 
 /// The area's routes.
@@ -41,6 +44,21 @@ pub fn routes() -> nodeai_app::Routes {
             "/shared/{token}",
             "What a link shows of a trace",
             shares::link::handle,
+        )
+        .get(
+            "/archives",
+            "Days of spans in the object store, the last first",
+            archive::list,
+        )
+        .get(
+            "/archives/{id}/content",
+            "A day's spans as packed OTLP JSON",
+            archive::content,
+        )
+        .post(
+            "/archives/drain",
+            "Keep days that retention is about to remove",
+            archive::drain,
         )
         .get("/{trace_id}", "One trace with its span tree", get::handle)
         .get(

@@ -138,6 +138,7 @@ fn organisation(cx: &Cx) -> Result<Option<String>, Problem> {
 
 async fn authenticate(cx: &Cx) -> Result<Credential, Rejected> {
     match read_authorization(cx.header("authorization"))? {
+        Presented::ApiKey(key) if key.is_of_run() => Ok(Credential::RunKey { hash: key.hash() }),
         Presented::ApiKey(key) => Ok(Credential::ApiKey { hash: key.hash() }),
         Presented::Jwt(token) => {
             let claims = verify(cx, &token).await?;

@@ -17,14 +17,17 @@ pub enum Mode {
     Live,
     /// `nai_test_`
     Test,
+    /// `nai_run_`: of a run, for the platform's own areas, while it is at work.
+    Run,
 }
 
 impl Mode {
-    /// The key's first nine characters.
+    /// What the key begins with.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Live => "nai_live_",
             Self::Test => "nai_test_",
+            Self::Run => "nai_run_",
         }
     }
 }
@@ -53,7 +56,7 @@ impl ApiKey {
     /// Reads a key. Errors: [`Rejected::BadChecksum`] when length, alphabet or checksum do not fit.
     pub fn parse(text: &str) -> Result<Self, Rejected> {
         let bad = Rejected::BadChecksum;
-        let body = [Mode::Live, Mode::Test]
+        let body = [Mode::Live, Mode::Test, Mode::Run]
             .iter()
             .find_map(|mode| text.strip_prefix(mode.prefix()))
             .ok_or(bad)?;
@@ -71,6 +74,11 @@ impl ApiKey {
     /// SHA-256 of the whole key, hex: what the store keeps. A key has 178 bits of entropy, so no slow hash is needed.
     pub fn hash(&self) -> String {
         sha256_hex(&self.0)
+    }
+
+    /// Whether it is a run's.
+    pub fn is_of_run(&self) -> bool {
+        self.0.starts_with(Mode::Run.prefix())
     }
 
     /// The last four characters, to recognise a key by.

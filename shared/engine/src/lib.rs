@@ -35,9 +35,9 @@ pub use log::{
 };
 pub use nodeai_guard::host_matches;
 pub use nodes::{
-    CodeCall, Effect, HttpBatch, HttpCall, HttpReply, LlmCall, LogLine, MeasureCall, Model, Next,
-    Outcome as NodeOutcome, Paged, Port, Spec, SqlCall, Talk, WaitCall, WorkflowRef, catalogue,
-    custom,
+    AreaCall, AreaReply, CodeCall, Effect, FileContent, FileRef, HttpBatch, HttpCall, HttpReply,
+    LlmCall, LogLine, MeasureCall, Model, Next, Outcome as NodeOutcome, Paged, Port, Spec, SqlCall,
+    Talk, WaitCall, WorkflowRef, catalogue, custom,
 };
 pub use plan::{Compiled, Record};
 pub use redact::{BLANK, Redactor};

@@ -1,5 +1,6 @@
 //! One attempt at a call to outside: a model or an HTTP request, with its time limit.
 
+mod area;
 mod body;
 mod code;
 mod hop;
@@ -54,6 +55,8 @@ pub(crate) struct Which {
     pub(crate) held: Rc<Held>,
     /// The same for every attempt at the same call.
     pub(crate) idempotency_key: String,
+    /// Its span, for who continues the trace (W3C Trace Context).
+    pub(crate) traceparent: String,
     /// How many calls this attempt has made.
     pub(crate) calls: Cell<u32>,
     /// Where its result is kept, and for how many ms.
@@ -131,6 +134,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             Effect::HttpBatch(batch) => self.request_each(which, &batch).await,
             Effect::Sql(call) => (call.meta(), self.run_sql(which, &call).await),
             Effect::Code(call) => self.run_code(which, &call).await,
+            Effect::Area(call) => self.ask_area(which, &call).await,
             // The driver answers the others itself.
             _ => {
                 let error = NodeError::new("internal", "not a call", false);
@@ -187,9 +191,12 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 which.held.check_unsent()?;
                 self.run_code(which, &call).await.1?
             }
+            Effect::Area(call) => {
+                which.held.check_unsent()?;
+                self.ask_area(which, &call).await.1?
+            }
             _ => {
-                let message =
-                    "a tool gives a value, runs code, asks a database or sends one request";
+                let message = "a tool gives a value, runs code, asks a database or an area, or sends one request";
                 return Err(NodeError::new("tool", message, false));
             }
         };
@@ -198,8 +205,15 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 
     /// Sends a request and those for its further pages.
     async fn request(&self, which: &Which, mut call: HttpCall) -> Ended {
+        if let Err(error) = self.attach(which, &mut call).await {
+            return (call.meta(), Err(error));
+        }
         loop {
             let reply = match self.fetch(which, &call).await {
+                Ok(reply) => self.keep(which, &call, reply).await,
+                Err(error) => Err(error),
+            };
+            let reply = match reply {
                 Ok(reply) => reply,
                 Err(error) => return (call.meta(), Err(error)),
             };

@@ -328,6 +328,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                         timeout_ms,
                         held: Rc::default(),
                         idempotency_key: String::new(),
+                        traceparent: String::new(),
                         calls: Cell::new(0),
                         cache: None,
                     })
@@ -383,6 +384,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 let shared = self.shared;
                 self.calls += 1;
                 which.idempotency_key = self.run.idempotency_key(&node);
+                which.traceparent = self.traceparent(span_id);
                 which.cache = self.run.cache_key(&node, &effect);
                 return self.spawn(&node, true, async move {
                     let (call, result) = shared.perform(&which, effect).await;
@@ -456,6 +458,14 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         let held = Rc::new(Held::new(opened));
         self.held.insert(key, held.clone());
         Ok(held)
+    }
+
+    /// What continues the run's trace under one of its spans.
+    fn traceparent(&self, span_id: SpanId) -> String {
+        match self.log.first().map(|event| &event.what) {
+            Some(What::RunStarted(started)) => format!("00-{}-{span_id}-01", started.trace_id),
+            _ => String::new(),
+        }
     }
 
     fn span_id(&self) -> SpanId {

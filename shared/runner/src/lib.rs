@@ -1,6 +1,7 @@
 //! Drives one run of the engine behind ports for HTTP, time, randomness, secrets and live
 //! events. Futures need not be `Send`: guests run on one thread.
 
+mod area;
 mod attempt;
 mod budget;
 mod database;
@@ -11,6 +12,7 @@ mod ports;
 mod run;
 mod secrets;
 
+pub use area::{AreaPort, NoAreas};
 pub use budget::{Amount, BudgetPort, Granted, NoBudget, Reservation, exceeded, unpriced};
 pub use database::{DatabasePort, NoDatabases};
 pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};

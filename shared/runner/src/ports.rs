@@ -8,7 +8,7 @@ use futures::stream::LocalBoxStream;
 use nodeai_engine::{CancelReason, NodeOutcome, Wait};
 use serde_json::Value;
 
-use crate::{BudgetPort, DatabasePort, Live, Secret};
+use crate::{AreaPort, BudgetPort, DatabasePort, Live, Secret};
 
 /// A response body as it arrives.
 pub type Body = LocalBoxStream<'static, Result<Bytes, TransportError>>;
@@ -263,4 +263,6 @@ pub struct Ports<'a, H, C, E, S, L, K> {
     pub budget: &'a dyn BudgetPort,
     /// Databases of the users' own.
     pub databases: &'a dyn DatabasePort,
+    /// The platform's own areas.
+    pub areas: &'a dyn AreaPort,
 }

@@ -1,5 +1,6 @@
 //! Driving a run on this request's caller and host: to its end, or as far as a slice of a queued run goes.
 
+use crate::areas::Areas;
 use crate::budget::{Ledger, Standing};
 use crate::databases::Databases;
 use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
@@ -31,6 +32,7 @@ struct Edge {
     cache: Kept,
     ledger: Ledger,
     databases: Databases,
+    areas: Areas,
     options: Options,
 }
 
@@ -64,6 +66,7 @@ impl Edge {
                 cx: caller.cx.clone(),
                 session: caller.session.clone(),
             },
+            areas: Areas::new(caller.session.clone(), started.execution_id.clone()),
         }
     }
 
@@ -80,6 +83,7 @@ impl Edge {
             cache: &self.cache,
             budget: &self.ledger,
             databases: &self.databases,
+            areas: &self.areas,
         }
     }
 }

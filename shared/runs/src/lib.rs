@@ -7,6 +7,7 @@
 //! - [`budget`] is what a run may cost, and the port to what it shares with others.
 //! - [`model`] is a run as the API shows it.
 
+mod areas;
 pub mod budget;
 mod commit;
 mod databases;

@@ -11,6 +11,11 @@ pub enum Credential {
         /// SHA-256 of the whole key, hex.
         hash: String,
     },
+    /// The key of a run that is at work, known by its SHA-256 (hex).
+    RunKey {
+        /// SHA-256 of the whole key, hex.
+        hash: String,
+    },
     /// A user token whose signature and times were verified.
     Jwt {
         /// The token's claims.
@@ -39,6 +44,16 @@ pub struct Admission<'a> {
     pub nonce: &'a str,
     /// Now, seconds since the epoch.
     pub now_s: i64,
+}
+
+impl Admission<'_> {
+    /// The SQL function that admits whoever shows such a credential.
+    pub(crate) fn function(&self) -> &'static str {
+        match self.credential {
+            Credential::RunKey { .. } => "admit_run",
+            Credential::ApiKey { .. } | Credential::Jwt { .. } => "admit",
+        }
+    }
 }
 
 /// Admission's verdict.

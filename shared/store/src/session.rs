@@ -57,6 +57,7 @@ impl Store {
     pub async fn admit(&self, ask: Admission<'_>) -> Result<Result<Session, Refusal>, Error> {
         let (kind, key_hash, claims) = match &ask.credential {
             Credential::ApiKey { hash } => ("api_key", Some(hash.as_str()), None),
+            Credential::RunKey { hash } => ("run_key", Some(hash.as_str()), None),
             Credential::Jwt { claims, .. } => ("jwt", None, Some(claims)),
         };
         let request = AdmitRequest {
@@ -84,7 +85,7 @@ impl Store {
         ask: &Admission<'_>,
     ) -> Result<Result<Session, Refusal>, Error> {
         let connection = self.env.open(url).await.map_err(postgres::from_pg)?;
-        let (sql, params) = postgres::admission(request, ask.nonce);
+        let (sql, params) = postgres::admission(ask.function(), request, ask.nonce);
         let row = connection
             .row(&sql, params)
             .await
@@ -118,12 +119,12 @@ impl Store {
             return Err(Error::SessionLost);
         };
         let answer = self
-            .project_call(url, service_key, "admit", Some(&request))
+            .project_call(url, service_key, ask.function(), Some(&request))
             .await?;
         let admitted: Admitted = serde_json::from_value(answer).map_err(decode)?;
         let bearer = match &ask.credential {
             Credential::Jwt { token, .. } => Bearer::Own(token.clone()),
-            Credential::ApiKey { .. } => {
+            Credential::ApiKey { .. } | Credential::RunKey { .. } => {
                 let claims = admitted.claims.as_deref().unwrap_or("{}");
                 Bearer::minted(claims, jwt_secret, ask.now_s)?
             }

@@ -6,7 +6,6 @@
 
 use super::outcome::{self, Outcome};
 use crate::FilesWrite;
-use crate::backend::{Fault, Objects, Progress};
 use crate::config::Config;
 use crate::model::Upload;
 use crate::source::Source;
@@ -17,6 +16,7 @@ use nodeai_app::Caller;
 use nodeai_files::hash::Sha256;
 use nodeai_files::{hex, media, unhex};
 use nodeai_http::Problem;
+use nodeai_objects::{Fault, Objects, Progress};
 use serde_json::{Value, json};
 use std::rc::Rc;
 

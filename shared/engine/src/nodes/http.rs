@@ -1,5 +1,6 @@
 //! `http`: sends a request to a web service, and those for further pages.
 
+mod attached;
 mod batch;
 mod body;
 mod pages;
@@ -9,11 +10,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use self::attached::Attached;
+pub use self::attached::FileContent;
 pub use self::batch::HttpBatch;
 use self::body::{ReadAs, SendAs};
 pub use self::pages::Paged;
 use self::pages::Pages;
-use super::{Call, Effect, Outcome, Spec, port};
+use super::{Call, Effect, FileRef, Outcome, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
 use crate::template;
@@ -90,6 +93,8 @@ pub struct HttpCall {
     pub headers: http::HeaderMap,
     /// The body; empty for none.
     pub body: Vec<u8>,
+    /// The body while bytes of files are missing in it.
+    attached: Option<Attached>,
     /// Most bytes of the answer.
     pub max_response_bytes: u64,
     /// Whether a status of 400 or more fails the node.
@@ -141,6 +146,7 @@ pub(super) fn service(sending: Sending<'_>) -> Result<Effect, NodeError> {
         url: url(sending.url, sending.query)?,
         headers,
         body,
+        attached: None,
         max_response_bytes: MOST_BYTES,
         fail_on_status: true,
         connection: sending.connection.map(str::to_owned),
@@ -203,12 +209,21 @@ fn read_config(config: Config) -> Result<HttpCall, NodeError> {
         let message = "/headers/authorization: is set by auth already".to_owned();
         return Err(NodeError::config(message));
     }
-    let body = body::write(config.body, config.body_type, &mut headers)?;
+    if config.response_type == ReadAs::File && config.pagination.is_some() {
+        let message = "/response_type: pages are no files".to_owned();
+        return Err(NodeError::config(message));
+    }
+    let attached = Attached::of(config.body.as_ref(), config.body_type)?;
+    let body = match &attached {
+        Some(_) => Vec::new(),
+        None => body::write(config.body, config.body_type, &mut headers)?,
+    };
     Ok(HttpCall {
         method,
         url: url(&config.url, &config.query)?,
         headers,
         body,
+        attached,
         max_response_bytes: config.max_response_bytes.unwrap_or(MOST_BYTES),
         fail_on_status: config.fail_on_status.unwrap_or(true),
         connection,
@@ -304,11 +319,15 @@ impl HttpCall {
     pub(super) fn identity(&self) -> Value {
         let headers = self.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let body = match &self.attached {
+            Some(attached) => attached.shown(),
+            None => json!(self.body),
+        };
         json!([
             self.method.as_str(),
             self.url.as_str(),
             headers.collect::<Vec<_>>(),
-            self.body,
+            body,
             self.max_response_bytes,
             self.fail_on_status,
             self.connection,
@@ -319,11 +338,34 @@ impl HttpCall {
 
     /// What is sent, for the log.
     pub(super) fn shown(&self) -> Value {
-        json!({
-            "method": self.method.as_str(),
-            "url": self.meta().url,
-            "body": String::from_utf8_lossy(&self.body),
-        })
+        let body = match &self.attached {
+            Some(attached) => attached.shown(),
+            None => String::from_utf8_lossy(&self.body).into(),
+        };
+        json!({"method": self.method.as_str(), "url": self.meta().url, "body": body})
+    }
+
+    /// The files whose bytes are missing in its body.
+    pub fn files(&self) -> &[FileRef] {
+        self.attached.as_ref().map_or(&[], Attached::files)
+    }
+
+    /// Puts the files' bytes into its body, in the order of [`HttpCall::files`].
+    ///
+    /// # Errors
+    /// When the body cannot be sent.
+    pub fn attach(&mut self, contents: &[FileContent]) -> Result<(), NodeError> {
+        if let Some(attached) = &self.attached {
+            self.body = attached.write(contents, &mut self.headers)?;
+            self.attached = None;
+        }
+        Ok(())
+    }
+
+    /// What the answer is stored as, if it is to become a file: its name and its media type.
+    pub fn stores(&self, reply: &HttpReply) -> Option<(String, Option<String>)> {
+        let wanted = self.read_as == ReadAs::File && reply.status < 400;
+        wanted.then(|| attached::named(&self.url, &reply.headers))
     }
 
     /// Turns the answer into the node's output.
@@ -391,7 +433,7 @@ impl HttpCall {
     }
 }
 
-fn retry_after_ms(headers: &http::HeaderMap) -> Option<u64> {
+pub(super) fn retry_after_ms(headers: &http::HeaderMap) -> Option<u64> {
     let seconds: u64 = headers
         .get("retry-after")?
         .to_str()

@@ -2,6 +2,7 @@
 //! what to do (a value, a branch, a model call, a request); others do it.
 
 mod ai;
+mod area;
 pub(crate) mod code;
 mod condition;
 mod config;
@@ -32,12 +33,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use self::ai::measure::MeasureCall;
+pub use self::area::{AreaCall, AreaReply, FileRef};
 pub use self::code::{CodeCall, LogLine};
 pub(crate) use self::config::{Role, names, role};
 pub(crate) use self::connect::base as service_base;
 pub use self::flow::WorkflowRef;
 pub(crate) use self::flow::{Flow, Join, LOOP_NAMES, OnItemError, own_handles};
-pub use self::http::{HttpBatch, HttpCall, HttpReply, Paged};
+pub use self::http::{FileContent, HttpBatch, HttpCall, HttpReply, Paged};
 pub(crate) use self::input::check as check_inputs;
 pub(crate) use self::llm::to_micros;
 pub use self::llm::{LlmCall, Model, Next, Talk};
@@ -59,7 +61,7 @@ pub struct Spec {
     pub title: String,
     /// What it does.
     pub description: String,
-    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`, `services`.
+    /// Where a palette shows it: `io`, `ai`, `data`, `flow`, `network`, `services`, `platform`.
     pub category: String,
     /// JSON Schema of `data`.
     pub config_schema: Value,
@@ -131,10 +133,12 @@ pub enum Effect {
     Sql(Box<SqlCall>),
     /// Run the user's code, or a node of the user's own.
     Code(Box<CodeCall>),
+    /// Ask one of the platform's own areas.
+    Area(Box<AreaCall>),
 }
 
 impl Effect {
-    /// `done`, `enter`, `wait`, `llm`, `measure`, `http`, `sql`, `code` or `custom`.
+    /// `done`, `enter`, `wait`, `llm`, `measure`, `http`, `sql`, `code`, `custom` or `area`.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Done(_) | Self::Passed(..) => "done",
@@ -145,6 +149,7 @@ impl Effect {
             Self::Http(_) | Self::HttpBatch(_) => "http",
             Self::Sql(_) => "sql",
             Self::Code(call) => call.kind(),
+            Self::Area(_) => "area",
         }
     }
 
@@ -152,7 +157,7 @@ impl Effect {
     pub fn is_call(&self) -> bool {
         match self {
             Self::Done(_) | Self::Passed(..) | Self::Enter(_) | Self::Wait(_) => false,
-            Self::Code(_) => true,
+            Self::Code(_) | Self::Area(_) => true,
             _ => self.sends(),
         }
     }
@@ -174,6 +179,7 @@ impl Effect {
             Self::HttpBatch(batch) => Some(batch.shown()),
             Self::Sql(call) => Some(call.shown()),
             Self::Code(call) => Some(call.shown()),
+            Self::Area(call) => Some(call.shown()),
             _ => None,
         }
     }
@@ -187,6 +193,7 @@ impl Effect {
             Self::HttpBatch(batch) => Some(json!(["http_batch", batch.identity()])),
             Self::Sql(call) => Some(json!(["sql", call.identity()])),
             Self::Code(call) => Some(json!([call.kind(), call.identity()])),
+            Self::Area(call) => Some(json!(["area", call.identity()])),
             _ => None,
         }
     }
@@ -289,6 +296,7 @@ pub(crate) fn kinds() -> &'static [Kind] {
         ];
         kinds.extend(data::kinds());
         kinds.extend(connect::kinds());
+        kinds.extend(area::kinds());
         kinds.extend([
             Kind::new(respond::spec(), respond::decide).checked(respond::check),
             Kind::new(stop::spec(), stop::decide),

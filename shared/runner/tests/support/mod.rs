@@ -89,6 +89,7 @@ impl App {
             cache: &self.cache,
             budget: &self.budget,
             databases: &nodeai_runner::NoDatabases,
+            areas: &nodeai_runner::NoAreas,
         }
     }
 }

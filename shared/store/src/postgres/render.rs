@@ -7,14 +7,16 @@ use nodeai_ports::PgParam;
 /// A statement and its parameters.
 pub(crate) type Statement = (String, Vec<PgParam>);
 
-/// Admits a caller and makes the session: columns principal, claims, role.
-pub(crate) fn admission(request: String, nonce: &str) -> Statement {
-    let sql = "SELECT a.principal::text, a.claims, a.role, \
+/// Admits a caller and makes the session: columns principal, claims, role. `function` is `admit` or `admit_run`.
+pub(crate) fn admission(function: &str, request: String, nonce: &str) -> Statement {
+    let sql = format!(
+        "SELECT a.principal::text, a.claims, a.role, \
          set_config('request.jwt.claims', a.claims, false), \
          set_config('nodeai.nonce', $2::text, false), \
          set_config('role', a.role, false) \
-         FROM nodeai.admit(($1::text)::jsonb) a";
-    (sql.to_owned(), vec![PgParam::Text(request), text(nonce)])
+         FROM nodeai.{function}(($1::text)::jsonb) a"
+    );
+    (sql, vec![PgParam::Text(request), text(nonce)])
 }
 
 /// Takes up a queued run and makes its owner's session: columns answer, claims, role.

@@ -46,6 +46,7 @@ impl Outside {
             cache: &NoCache,
             budget: &nodeai_runner::NoBudget,
             databases: &nodeai_runner::NoDatabases,
+            areas: &nodeai_runner::NoAreas,
         };
         let never = CancelOn::new(futures::future::pending());
         let run = nodeai_runner::run(plan, start, Options::default(), &ports, &never);

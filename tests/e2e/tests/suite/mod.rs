@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 mod account;
 mod alert_mail;
 mod api_keys;
+mod archives;
+mod area_nodes;
 mod bad_input;
 mod budgets;
 mod code;

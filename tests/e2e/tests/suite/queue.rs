@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 const EXECUTE: &str = "/api/v1/workflows/execute";
 
 /// Leaves a run to the queue.
-fn enqueue(me: &Tenant, definition: &Value, inputs: Value, queue: Value) -> Reply {
+pub fn enqueue(me: &Tenant, definition: &Value, inputs: Value, queue: Value) -> Reply {
     me.post(
         EXECUTE,
         &json!({"definition": definition, "inputs": inputs, "async": true, "queue": queue}),
     )
 }
 
-fn accepted(reply: &Reply) -> String {
+pub fn accepted(reply: &Reply) -> String {
     assert_status(reply, 202);
     let id = reply.json["execution_id"].as_str().unwrap().to_owned();
     assert_eq!(reply.header("location"), format!("{EXECUTE}/{id}"));
@@ -24,7 +24,7 @@ fn accepted(reply: &Reply) -> String {
 }
 
 /// The run once it is as wanted.
-fn until(me: &Tenant, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub fn until(me: &Tenant, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
         let run = me.get(&format!("{EXECUTE}/{id}"));
@@ -38,7 +38,7 @@ fn until(me: &Tenant, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-fn ended(run: &Value) -> bool {
+pub fn ended(run: &Value) -> bool {
     !run["finished_at"].is_null()
 }
 

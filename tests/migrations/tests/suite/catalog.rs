@@ -115,7 +115,7 @@ async fn functions_are_closed(client: &Client) {
     .await;
     let query = format!(
         "SELECT p.oid::regprocedure::text FROM {FUNCTIONS} AND has_function_privilege('nodeai_app', p.oid, 'EXECUTE')
-         AND p.oid NOT IN ('nodeai.admit(jsonb)'::regprocedure, 'nodeai.health()'::regprocedure,
+         AND p.oid NOT IN ('nodeai.admit(jsonb)'::regprocedure, 'nodeai.admit_run(jsonb)'::regprocedure, 'nodeai.health()'::regprocedure,
                            'nodeai.queue_claim(jsonb)'::regprocedure, 'nodeai.act(text,text,text,jsonb)'::regprocedure)"
     );
     check_none(

@@ -3,6 +3,7 @@
 mod account;
 mod admission;
 mod anomalies;
+mod archives;
 mod budgets;
 mod catalog;
 mod cost;
@@ -14,6 +15,7 @@ mod plans;
 mod plans_telemetry;
 mod query_tracer;
 mod queue;
+mod run_keys;
 mod runs;
 mod secrets;
 mod shares;

@@ -88,10 +88,7 @@ async fn recordings_go_by_their_own_retention() {
     let owner = db.owner().await;
     let drop = || async {
         let row = owner
-            .query_one(
-                "SELECT nodeai.drop_run_logs((now() AT TIME ZONE 'UTC')::date)",
-                &[],
-            )
+            .query_one("SELECT nodeai.housekeeping('{}')", &[])
             .await
             .expect("housekeeping");
         row.get::<_, Value>(0)["run_logs_dropped"].clone()

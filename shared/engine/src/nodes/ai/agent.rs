@@ -13,8 +13,13 @@ use crate::schema::{Checker, Templates as Mode};
 use crate::scope::{Local, Surroundings};
 use crate::template::Templates;
 
-/// Node types that can be tools: they give a value, run code, ask a database or send one request.
-const TOOLS: [&str; 24] = [
+/// Node types that can be tools: they give a value, run code, ask a database or an area, or send one request.
+const TOOLS: [&str; 29] = [
+    "tool",
+    "retrieve",
+    "file_read",
+    "file_extract",
+    "file_write",
     "http",
     "postgres",
     "code",

@@ -25,6 +25,8 @@ pub(super) enum SendAs {
     Multipart,
     /// Bytes, given in base64.
     Base64,
+    /// A file of the organisation.
+    File,
 }
 
 /// What an answer is read as.
@@ -40,16 +42,18 @@ pub(super) enum ReadAs {
     Json,
     /// Bytes, in base64.
     Base64,
+    /// A reference to the file that it is stored as.
+    File,
 }
 
 /// The schemas of `body`, `body_type` and `response_type`.
 pub(super) fn schemas() -> Map<String, Value> {
     let schemas = json!({
         "body": {"x-nodeai-batch-names": super::batch::NAMES,
-            "description": "Without body_type an object or list is sent as JSON, a string as text. For form and multipart an object: a list repeats its name; in multipart {\"filename\", \"content_type\"?, \"base64\" | \"text\"} is a file"},
-        "body_type": {"type": "string", "enum": ["auto", "json", "form", "multipart", "base64"], "default": "auto"},
-        "response_type": {"type": "string", "enum": ["auto", "text", "json", "base64"], "default": "auto",
-            "description": "auto: JSON where the answer says so, else text; base64 for files"},
+            "description": "Without body_type an object or list is sent as JSON, a string as text. For form and multipart an object: a list repeats its name; in multipart {\"filename\", \"content_type\"?, \"base64\" | \"text\"} is a file, and so is a reference {\"$file\"}. For file the id of a file, or a reference to it"},
+        "body_type": {"type": "string", "enum": ["auto", "json", "form", "multipart", "base64", "file"], "default": "auto"},
+        "response_type": {"type": "string", "enum": ["auto", "text", "json", "base64", "file"], "default": "auto",
+            "description": "auto: JSON where the answer says so, else text; base64 for bytes; file stores it and gives a reference {\"$file\"}"},
     });
     match schemas {
         Value::Object(schemas) => schemas,
@@ -95,6 +99,9 @@ pub(super) fn write(
         ),
         (SendAs::Form | SendAs::Multipart, _) => {
             return Err(NodeError::config("/body: a form is an object".to_owned()));
+        }
+        (SendAs::File, _) => {
+            return Err(NodeError::config("/body: expected a file".to_owned()));
         }
         (SendAs::Base64, _) => {
             return Err(NodeError::config("/body: expected base64".to_owned()));
@@ -235,7 +242,7 @@ pub(super) fn read(reply: &HttpReply, kind: ReadAs) -> Result<Value, NodeError> 
             parsed.flatten().unwrap_or_else(text)
         }
         ReadAs::Text => text(),
-        ReadAs::Json => serde_json::from_slice(&reply.body).map_err(|error| {
+        ReadAs::Json | ReadAs::File => serde_json::from_slice(&reply.body).map_err(|error| {
             let message = format!("the answer was to be JSON and is none: {error}");
             NodeError::new("malformed_response", message, false)
         })?,

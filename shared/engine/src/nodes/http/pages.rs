@@ -290,6 +290,7 @@ mod tests {
             url: Url::parse("https://a.test/list?q=x&page=9").expect("a URL"),
             headers: http::HeaderMap::new(),
             body: Vec::new(),
+            attached: None,
             max_response_bytes: 1_000,
             fail_on_status: true,
             connection: None,

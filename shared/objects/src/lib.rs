@@ -1,8 +1,11 @@
 //! The port of object stores. Postgres is none of them: its bytes go through the very statement that moves an upload on.
 
+mod config;
 mod exchange;
-pub mod s3;
-pub mod supabase;
+mod s3;
+mod supabase;
+
+pub use config::Stores;
 
 use bytes::Bytes;
 use nodeai_http::Problem;
@@ -51,7 +54,7 @@ impl Fault {
     }
 
     /// By a status.
-    fn of_status(status: http::StatusCode, what: &str) -> Self {
+    pub(crate) fn of_status(status: http::StatusCode, what: &str) -> Self {
         let text = format!("{what}: status {status}");
         match status.is_server_error() || status.as_u16() == 429 {
             true => Self::Unavailable(text),

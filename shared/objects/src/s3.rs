@@ -1,7 +1,7 @@
 //! An S3-compatible store.
 
-use super::exchange::exchange;
-use super::{Fault, Objects, Progress};
+use crate::exchange::exchange;
+use crate::{Fault, Objects, Progress};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use nodeai_app::clock;

@@ -1,7 +1,7 @@
 //! Supabase Storage.
 
-use super::exchange::exchange;
-use super::{Fault, Objects, Progress};
+use crate::exchange::exchange;
+use crate::{Fault, Objects, Progress};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use nodeai_files::supabase::{Bucket, PART};

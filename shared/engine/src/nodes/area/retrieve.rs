@@ -1,0 +1,101 @@
+//! `retrieve`: passages of a knowledge base that answer a question.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{AreaCall, Call, Effect, Finish, Spec, port, segment};
+use crate::fault::Faults;
+use crate::log::NodeError;
+use crate::template::is_template;
+
+pub(super) fn spec() -> Spec {
+    Spec {
+        kind: "retrieve".into(),
+        title: "Retrieve passages".into(),
+        description: "Searches a knowledge base by words, by meaning, or by both, and gives the best passages, also as one text for a prompt.".into(),
+        category: "platform".into(),
+        config_schema: json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["knowledge_base", "query"],
+            "properties": {
+                "knowledge_base": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id of the knowledge base"},
+                "query": {"type": "string", "minLength": 1, "maxLength": 10_000},
+                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "hybrid unless given"},
+                "k": {"type": "integer", "minimum": 1, "maximum": 200, "description": "How many passages"},
+                "filter": {"description": "Which documents, by their metadata; as the search of the knowledge base takes it"},
+                "fusion": {"description": "How both rankings become one; as the search takes it"},
+                "mmr": {"description": "Passages that say the same are thinned out; as the search takes it"},
+                "rerank": {"type": "object", "description": "A model that puts the candidates in order: {\"model\": …}"},
+                "expand": {"description": "Gives what is around a passage, too; as the search takes it"},
+            },
+        }),
+        inputs: vec![port("input", "Runs after these nodes", json!({}))],
+        outputs: vec![port("output", "The passages", json!({
+            "type": "object",
+            "properties": {
+                "text": {"type": "string", "description": "The passages, each after its number in brackets"},
+                "results": {"type": "array", "description": "The passages, the best first", "items": {"type": "object"}},
+            },
+        }))],
+        example: json!({
+            "knowledge_base": "{{ vars.handbook }}",
+            "query": "{{ inputs.question }}",
+            "mode": "hybrid",
+            "k": 5,
+        }),
+    }
+}
+
+#[derive(Deserialize)]
+struct Config {
+    knowledge_base: String,
+    query: String,
+    #[serde(flatten)]
+    how: Map<String, Value>,
+}
+
+/// What goes on to the search as it is.
+const HOW: [&str; 7] = ["mode", "k", "filter", "fusion", "mmr", "rerank", "expand"];
+
+pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
+    let config: Config = call.config()?;
+    let mut body = json!({"query": config.query});
+    for (name, value) in config.how {
+        if HOW.contains(&name.as_str()) && !value.is_null() {
+            body[name] = value;
+        }
+    }
+    let id = segment(&config.knowledge_base);
+    let path = format!("/api/v1/knowledge-base/{id}/search");
+    let area = AreaCall::new("knowledge-base", Method::POST, path, Finish::Passages);
+    let mut shown = body.clone();
+    shown["knowledge_base"] = config.knowledge_base.into();
+    Ok(area.json(&body).shown_as(shown).effect())
+}
+
+/// An id that is written out must be one.
+pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
+    let written = data.get("knowledge_base").and_then(Value::as_str);
+    if let Some(text) = written.filter(|text| !text.is_empty() && !is_template(text))
+        && super::FileRef::read(&text.into(), "").is_err()
+    {
+        let message = "expected the id of a knowledge base";
+        faults.add(format!("{at}/knowledge_base"), "bad_id", message);
+    }
+}
+
+/// The answer, with its passages as one text.
+pub(super) fn output(mut answer: Value) -> Value {
+    let results = answer["results"].as_array().into_iter().flatten();
+    let passages = results.enumerate().map(|(at, result)| {
+        let content = result["content"].as_str().unwrap_or_default();
+        format!("[{}] {}", at + 1, content.trim())
+    });
+    let text = passages.collect::<Vec<_>>().join("\n\n");
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("text".to_owned(), text.into());
+    }
+    answer
+}
