@@ -2,6 +2,7 @@
 
 mod custom_nodes;
 mod database_gone;
+mod delivery_soak;
 mod exactly_once;
 mod ingest;
 mod master_key;
@@ -9,6 +10,7 @@ mod misconfigured;
 mod one_budget;
 mod power_cut;
 mod queue_soak;
+mod receiver;
 mod side_by_side;
 
 use e2e::database;
