@@ -58,7 +58,7 @@ pub async fn handle(caller: Caller<TracesRead>, PathId(id): PathId) -> Result<Pa
     let env = caller.cx.env().clone();
     let objects = Stores::read(&env).await.named(&stored.backend)?;
     let (key, size) = (stored.object_key, stored.size_bytes);
-    let last = |at: u64| (at + WINDOW).min(size) - 1;
+    let last = move |at: u64| (at + WINDOW).min(size) - 1;
     // What is wrong with the store is still said properly.
     let first = objects.read(&key, 0, last(0)).await;
     let mut window = first.map_err(nodeai_objects::Fault::problem)?;
