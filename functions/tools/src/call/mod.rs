@@ -41,8 +41,8 @@ pub struct CallInput {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedCall {
-    /// The tool.
-    tool: String,
+    /// The tool's name.
+    name: String,
     /// Which of its functions; may be absent where it has only one.
     #[serde(default)]
     function: Option<String>,
@@ -62,7 +62,7 @@ impl Check for CallInput {
 
 impl Check for NamedCall {
     fn check(&self, c: &mut Checker) {
-        c.length(&self.tool, 1, 128, "/tool");
+        c.length(&self.name, 1, 128, "/name");
         check_timeout(c, self.timeout_ms);
     }
 }
@@ -171,7 +171,7 @@ pub async fn by_name(
     caller: Caller<ToolsRun>,
     Valid(input): Valid<NamedCall>,
 ) -> Result<Json<CallOutput>, Problem> {
-    let tool = find(&caller, Filter::Eq(col::name, input.tool)).await?;
+    let tool = find(&caller, Filter::Eq(col::name, input.name)).await?;
     let wanted = (input.function.as_deref(), input.timeout_ms);
     let called = call(&caller, &tool, wanted, Value::Object(input.arguments), None).await?;
     Ok(Json::ok(called))

@@ -193,6 +193,6 @@ fn a_viewer_reads_and_does_not_call() {
     assert_problem(&runner.get(&path), 403, "scope-missing");
     let stranger = app().tenant();
     assert_problem(&call(&stranger, &path, json!({})), 404, "not-found");
-    let by_name = stranger.post(&format!("{TOOLS}/call"), &json!({"tool": "mine"}));
+    let by_name = stranger.post(&format!("{TOOLS}/call"), &json!({"name": "mine"}));
     assert_problem(&by_name, 404, "not-found");
 }

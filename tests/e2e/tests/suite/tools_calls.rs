@@ -70,7 +70,7 @@ fn a_function_is_called_with_what_its_schema_takes() {
     );
     let by_name = me.post(
         &format!("{TOOLS}/call"),
-        &json!({"tool": "weather", "arguments": {"city": "Rome"}}),
+        &json!({"name": "weather", "arguments": {"city": "Rome"}}),
     );
     assert_status(&by_name, 200);
     assert_eq!(by_name.json["tool"], "weather");
