@@ -54,11 +54,11 @@ pub async fn operation(
         Ok(request) => request,
         Err(fault) => return misplaced(fault),
     };
-    let auths = config.auths(operation);
+    let chosen = config.auths(operation);
+    let auths: Vec<&Auth> = chosen.iter().map(|(_, auth)| *auth).collect();
     let apply = |request: &mut Outgoing, token: Option<&str>| {
-        auths
-            .iter()
-            .try_for_each(|auth| operation.apply(auth, config, request, &opened.values, token))
+        let mut all = chosen.iter();
+        all.try_for_each(|one| Operation::apply(*one, request, &opened.values, token))
     };
     let sent = send(caller, request, (&opened, &auths), apply, most).await;
     Ok(read(sent, opened.texts()))

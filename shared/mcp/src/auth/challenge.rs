@@ -32,7 +32,7 @@ fn bearer(field: &str) -> BTreeMap<String, String> {
     let mut here = false;
     for part in split(field) {
         // `Bearer realm="x"` begins a challenge, `scope="y"` goes on with it.
-        let (scheme, rest) = match part.split_once(|c: char| c == ' ' || c == '\t') {
+        let (scheme, rest) = match part.split_once([' ', '\t']) {
             Some((word, rest)) if !word.contains('=') => (Some(word), rest.trim()),
             _ if part.contains('=') => (None, part),
             _ => (Some(part), ""),

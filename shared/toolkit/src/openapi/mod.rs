@@ -99,24 +99,24 @@ impl Config {
             .filter_map(|text| template::names(text).ok())
             .flatten()
             .collect();
-        names.extend(crate::credential::secrets(self.auths(operation)));
+        let auths = self.auths(operation).into_iter();
+        names.extend(crate::credential::secrets(auths.map(|(_, auth)| auth)));
         names
     }
 
-    /// The credentials of an operation: of the first of its alternatives for which all are there.
-    pub fn auths<'a>(&'a self, operation: &'a Operation) -> Vec<&'a Auth> {
+    /// The credentials of an operation, each with the scheme that it is for: of the first of its alternatives for which all are
+    /// there.
+    pub fn auths<'a>(&'a self, operation: &'a Operation) -> Vec<(Option<&'a Scheme>, &'a Auth)> {
         let complete = operation.security.iter().find(|all| {
             !all.is_empty()
                 && all
                     .iter()
                     .all(|scheme| self.security.contains_key(&scheme.name))
         });
+        let own = |scheme: &'a Scheme| Some((Some(scheme), self.security.get(&scheme.name)?));
         match complete {
-            Some(all) => all
-                .iter()
-                .filter_map(|scheme| self.security.get(&scheme.name))
-                .collect(),
-            None => self.auth.iter().collect(),
+            Some(all) => all.iter().filter_map(own).collect(),
+            None => self.auth.iter().map(|auth| (None, auth)).collect(),
         }
     }
 }

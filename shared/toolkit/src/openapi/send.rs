@@ -147,24 +147,17 @@ impl Operation {
         Ok(())
     }
 
-    /// Puts a credential where the document wants it. A key in a header field, a query parameter or a cookie takes the value
-    /// of whatever kind of credential was given for it; all others go where their own kind says.
+    /// Puts a credential where the document wants it: a key in a header field, a query parameter or a cookie is the secret of
+    /// `bearer`; all others go where their own kind says.
     ///
     /// # Errors
     /// Its value is not there.
     pub fn apply(
-        &self,
-        auth: &Auth,
-        config: &Config,
+        (scheme, auth): (Option<&Scheme>, &Auth),
         request: &mut Outgoing,
         values: &Values,
         token: Option<&str>,
     ) -> Result<(), String> {
-        let named = config.security.iter().find(|(_, known)| *known == auth);
-        let schemes = self.security.iter().flatten();
-        let scheme: Option<&Scheme> = schemes
-            .into_iter()
-            .find(|s| named.is_some_and(|(name, _)| *name == s.name));
         let Some(SchemeKind::ApiKey { place, name }) = scheme.map(|scheme| &scheme.kind) else {
             return auth.apply(request, values, token);
         };

@@ -102,9 +102,7 @@ fn arguments_go_where_the_document_has_them() {
     );
     assert_eq!(request.header("x-trace"), Some("t"));
     for auth in config.auths(operation) {
-        operation
-            .apply(auth, &config, &mut request, &values, None)
-            .unwrap();
+        Operation::apply(auth, &mut request, &values, None).unwrap();
     }
     assert!(request.url.query().unwrap().ends_with("&api_key=hush"));
     assert_eq!(
