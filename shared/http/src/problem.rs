@@ -234,7 +234,8 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if self.status == 401 {
+        let challenged = |(name, _): &(HeaderName, HeaderValue)| name == header::WWW_AUTHENTICATE;
+        if self.status == 401 && !self.headers.iter().any(challenged) {
             headers.insert(
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"nodeai\""),

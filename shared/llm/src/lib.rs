@@ -12,7 +12,6 @@ mod gemini;
 pub mod listing;
 mod openai;
 mod prices;
-mod sse;
 mod stream;
 pub mod vectors;
 
@@ -23,6 +22,6 @@ pub use chat::{
 pub use cost::{cost, cost_at};
 pub use endpoint::{Endpoint, Provider, ReferenceError};
 pub use error::{Error, ErrorKind};
+pub use nodeai_sse::{ServerEvent, SseDecoder};
 pub use prices::Prices;
-pub use sse::{ServerEvent, SseDecoder};
 pub use stream::StreamDecoder;

@@ -51,7 +51,11 @@ impl StreamDecoder {
     /// When the stream breaks the provider's contract or carries an error event.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Delta>, Error> {
         let mut deltas = Vec::new();
-        for event in self.sse.push(bytes)? {
+        let events = self
+            .sse
+            .push(bytes)
+            .map_err(|error| Error::malformed(format!("the provider sent {error}")))?;
+        for event in events {
             match self.read(&event)? {
                 Step::End => self.ended = true,
                 Step::Deltas(more) => {

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod database;
 pub mod filestores;
 pub mod host;
+pub mod mcp;
 pub mod mortal;
 pub mod oidc;
 pub mod packages;

@@ -17,6 +17,8 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/web/people", get(people))
         .route("/web/pages", get(pages))
         .route("/web/echo", any(echo))
+        .route("/web/echo/{*below}", any(echo))
+        .route("/web/openapi.yaml", get(openapi))
         .route("/web/form", post(form))
         .route("/web/status/{status}", any(status))
         .route("/web/turns/{statuses}/{who}", any(turns))
@@ -73,6 +75,37 @@ async fn echo(
         })
         .collect();
     Json(json!({"method": method.as_str(), "query": query, "headers": headers, "body": body}))
+}
+
+/// A document about `/web/echo`, relative to where it is.
+async fn openapi() -> &'static str {
+    r##"
+openapi: 3.0.3
+info: {title: Echo, version: "1"}
+servers: [{url: /web/echo}]
+security: [{key: []}]
+paths:
+  /things/{id}:
+    get:
+      operationId: getThing
+      summary: One thing
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: integer}}
+        - {name: tags, in: query, schema: {type: array, items: {type: string}}}
+      responses:
+        "200": {description: ok, content: {application/json: {schema: {$ref: "#/components/schemas/Echo"}}}}
+    put:
+      operationId: putThing
+      parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+      requestBody: {required: true, content: {application/json: {schema: {type: object, required: [name]}}}}
+      responses: {"200": {description: ok}}
+  /upload:
+    post: {operationId: upload, requestBody: {required: true, content: {multipart/form-data: {}}}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Key}}
+  schemas:
+    Echo: {type: object, required: [method, query]}
+"##
 }
 
 /// The parts of a form with files.

@@ -33,6 +33,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("rag-optimization", rag_optimization::routes()),
         ("secrets", secrets::routes()),
         ("system", system::routes()),
+        ("tools", tools::routes()),
         ("traces", traces::routes()),
         ("webhooks", webhooks::routes()),
         ("workflows", workflows::routes()),

@@ -9,12 +9,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Routes that anybody may call.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 7] = [
     "/healthz",
     "/readyz",
     "/api/v1/openapi.json",
     "/api/v1/oauth/return",
     "/hooks/{path}",
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/api/v1/tools/mcp",
 ];
 
 /// One route.

@@ -54,6 +54,10 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PUT", "/api/v1/models/own/{id}") => {
             json!({"facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})
         }
+        ("PUT", "/api/v1/tools/{id}") => {
+            json!({"name": "mine", "kind": "function", "config": {"url": format!("{}/web/echo", app().llm.url)}})
+        }
+        ("PATCH", "/api/v1/tools/{id}") => json!({"enabled": false}),
         ("POST", "/api/v1/deployments/{id}/promote") => json!({"to": "prod"}),
         ("POST", "/api/v1/deployments/{id}/canary") => json!({"percent": 0}),
         ("PATCH", "/api/v1/observability/alerts/{id}") => json!({"state": "resolved"}),
@@ -138,6 +142,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/query-tracer/": run.json["trace_id"],
         "/api/v1/webhooks/": hook,
         "/api/v1/webhooks/deliveries/": tested.json["id"],
+        "/api/v1/tools/": made("/api/v1/tools", json!({"name": "t", "kind": "function", "config": {"url": format!("{}/web/echo", app().llm.url)}})),
         "/api/v1/models/own/": made("/api/v1/models/own",
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
         "/api/v1/rag-evaluation/datasets/": made("/api/v1/rag-evaluation/datasets", json!({"name": "d"})),
@@ -247,6 +252,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/cost-intelligence/overrides",
         "/api/v1/cost-intelligence/reconciliations",
         "/api/v1/metrics/dashboards",
+        "/api/v1/tools",
         "/api/v1/models/own",
         "/api/v1/prompt-playground/prompts",
         "/api/v1/rag-evaluation/datasets",

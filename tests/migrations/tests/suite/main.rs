@@ -21,6 +21,7 @@ mod secrets;
 mod shares;
 mod telemetry;
 mod tenancy;
+mod tools;
 mod traces;
 mod travel;
 mod triggers;

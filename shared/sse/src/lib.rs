@@ -1,9 +1,19 @@
 //! Server-sent events, decoded as the bytes come
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>).
 
-use crate::Error;
-
+/// Longest event, bytes.
 const LONGEST_EVENT: usize = 8 * 1024 * 1024;
+
+/// A stream that is none, or that no reader has to bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An event that does not end.
+    #[error("an event of more than 8 MiB")]
+    TooLong,
+    /// Bytes that are no text.
+    #[error("a stream that is not UTF-8")]
+    NotText,
+}
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +58,7 @@ impl SseDecoder {
                 _ => self.line.push(byte),
             }
             if self.line.len() + self.data.len() > LONGEST_EVENT {
-                return Err(Error::malformed(
-                    "the provider sent an event of more than 8 MiB",
-                ));
+                return Err(Error::TooLong);
             }
         }
         Ok(events)
@@ -58,8 +66,7 @@ impl SseDecoder {
 
     fn end_line(&mut self) -> Result<Option<ServerEvent>, Error> {
         let line = std::mem::take(&mut self.line);
-        let line = std::str::from_utf8(&line)
-            .map_err(|_| Error::malformed("the provider's stream is not UTF-8"))?;
+        let line = std::str::from_utf8(&line).map_err(|_| Error::NotText)?;
         let line = if self.started {
             line
         } else {
