@@ -579,9 +579,9 @@ DECLARE
   k public.knowledge_bases := nodeai.base_of(org, (args ->> 'id')::uuid);
   idx integer := nodeai.change_index(org, args ->> 'do', args);
 BEGIN
-  RETURN jsonb_build_object('body', jsonb_build_object('number', idx,
-      'status', (SELECT i.status FROM public.knowledge_indexes i WHERE i.knowledge_base_id = k.id AND i.number = idx)),
-    'changes', jsonb_build_object('index', idx, 'do', args -> 'do'));
+  RETURN jsonb_build_object('changes', jsonb_build_object('index', idx, 'do', args -> 'do'))
+    || CASE WHEN args ->> 'do' = 'drop' THEN '{}' ELSE jsonb_build_object('body', jsonb_build_object('number', idx, 'status',
+      (SELECT i.status FROM public.knowledge_indexes i WHERE i.knowledge_base_id = k.id AND i.number = idx))) END;
 END
 $$;
 SELECT nodeai.expose('nodeai.do_knowledge_index(uuid, jsonb)', '{authenticated,service_role}');
