@@ -33,7 +33,7 @@ CREATE TABLE public.knowledge_indexes (
   number integer NOT NULL CONSTRAINT knowledge_indexes_number CHECK (number > 0),
   settings jsonb NOT NULL,
   -- `ready`: complete but for documents that failed, so that it was not switched to by itself.
-  status text NOT NULL CONSTRAINT knowledge_indexes_status CHECK (status IN ('building', 'ready', 'active', 'retired')),
+  status text NOT NULL DEFAULT 'building' CONSTRAINT knowledge_indexes_status CHECK (status IN ('building', 'ready', 'active', 'retired')),
   created_by uuid,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   activated_at timestamptz,
@@ -521,7 +521,7 @@ BEGIN
   END LOOP;
 END
 $$;
-SELECT nodeai.expose('nodeai.settle_indexes(uuid)', '{}');
+SELECT nodeai.expose('nodeai.settle_indexes(uuid)', '{service_role}');
 
 CREATE FUNCTION nodeai.change_index(org uuid, what text, args jsonb) RETURNS integer
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
@@ -634,7 +634,7 @@ BEGIN
     WHERE d.id = job.document_id AND k.id = d.knowledge_base_id AND k.active_index = job.index_version;
 END
 $$;
-SELECT nodeai.expose('nodeai.end_job(public.knowledge_jobs, text, jsonb, integer)', '{}');
+SELECT nodeai.expose('nodeai.end_job(public.knowledge_jobs, text, jsonb, integer)', '{service_role}');
 
 -- Takes up one job that is due, of the organisation with the fewest at work: {"org_id"?,"lease_us"} →
 -- {"outcome":"claimed","job","claims","principal"} or {"outcome":"empty","due_us"}. Before that, indexes that are complete are
@@ -879,11 +879,13 @@ BEGIN
       SELECT t.key AS term, t.value::double precision * ln(1 + (n - f.document_frequency + 0.5) / (f.document_frequency + 0.5)) AS idf
       FROM jsonb_each_text(terms) t JOIN public.term_stats f
         ON f.knowledge_base_id = k.id AND f.index_version = idx AND f.term = t.key
+    ), inside AS MATERIALIZED (
+      SELECT c.id FROM public.chunks c
+      WHERE c.knowledge_base_id = k.id AND c.index_version = idx AND c.document_id = ANY (allowed)
     ), scored AS (
       SELECT t.chunk_id, sum(a.idf * t.frequency / (t.frequency + k1 * (1 - b + b * t.length / mean))) AS score
       FROM asked a JOIN public.chunk_terms t ON t.knowledge_base_id = k.id AND t.index_version = idx AND t.term = a.term
-      WHERE allowed IS NULL OR EXISTS (SELECT FROM public.chunks c
-        WHERE c.knowledge_base_id = k.id AND c.index_version = idx AND c.id = t.chunk_id AND c.document_id = ANY (allowed))
+      WHERE allowed IS NULL OR t.chunk_id IN (SELECT i.id FROM inside i)
       GROUP BY t.chunk_id
     ), best AS MATERIALIZED (
       SELECT x.chunk_id, x.score FROM scored x ORDER BY x.score DESC, x.chunk_id LIMIT most

@@ -77,7 +77,7 @@ pub fn code(vector: &[f32]) -> Code {
         let bytes = levels.chunks(8).map(|eight| {
             let bits = eight.iter().enumerate();
             bits.fold(0_u8, |byte, (at, level)| {
-                byte | (level >> bit & 1) << (7 - at)
+                byte | ((level >> bit) & 1) << (7 - at)
             })
         });
         bytes.map(|byte| format!("{byte:02x}")).collect()

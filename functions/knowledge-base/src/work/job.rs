@@ -49,8 +49,6 @@ pub struct Job<'a> {
 /// A document as a job reads it.
 #[derive(Deserialize)]
 pub struct Document {
-    /// Title.
-    pub title: String,
     /// `text`, `upload`, `url`, `sitemap`.
     pub source_kind: String,
     /// Where it comes from.

@@ -34,13 +34,13 @@ const FINAL: [&str; 13] = [
     "invalid_request",
     "not_found",
     "secret_missing",
-    "secret_refused",
+    "secret_host_refused",
     "budget_exceeded",
     "budget_unpriced",
     "url_refused",
     "config",
-    "invalid_config",
-    "template",
+    "expression",
+    "dimensions",
     "internal",
 ];
 

@@ -1,8 +1,9 @@
 //! Places are exact, sizes hold, and nothing but blanks is lost.
 
 use super::*;
-use crate::settings::Unit;
+use crate::settings::{Strategy, Unit};
 use proptest::prelude::*;
+use proptest::strategy::Strategy as _;
 
 fn how(strategy: Strategy, size: usize, overlap: usize) -> Chunking {
     Chunking {
@@ -136,14 +137,15 @@ fn an_ideograph_is_a_token_and_a_latin_letter_a_quarter() {
     check(&"東京都は日本の首都です。".repeat(20), &set);
 }
 
-fn any_how() -> impl Strategy_ {
+fn any_how() -> impl proptest::strategy::Strategy<Value = Chunking> {
+    let strategies = vec![
+        Strategy::Recursive,
+        Strategy::Markdown,
+        Strategy::Sentence,
+        Strategy::Token,
+    ];
     (
-        prop::sample::select(vec![
-            Strategy::Recursive,
-            Strategy::Markdown,
-            Strategy::Sentence,
-            Strategy::Token,
-        ]),
+        prop::sample::select(strategies),
         50_usize..120,
         0_usize..24,
         prop::sample::select(vec![Unit::Characters, Unit::Tokens]),
@@ -158,10 +160,6 @@ fn any_how() -> impl Strategy_ {
             parent_size: parent.filter(|_| strategy != Strategy::Sentence),
         })
 }
-
-use proptest::strategy::Strategy as Strategy_Any;
-trait Strategy_: Strategy_Any<Value = Chunking> {}
-impl<T: Strategy_Any<Value = Chunking>> Strategy_ for T {}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]

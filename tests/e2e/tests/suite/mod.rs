@@ -23,6 +23,7 @@ mod foresight;
 mod hooks;
 mod hostile;
 mod idempotency;
+mod knowledge;
 mod library;
 mod management;
 mod matrix;
