@@ -944,7 +944,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$ SELECT nodeai.se
 SELECT nodeai.expose('public.knowledge_search(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.allow_call('knowledge_search');
 
--- What wants somebody's attention in a base: {"id","org_id"} → {"duplicates": [{"content_hash","documents"}],"failed",
+-- What wants somebody's attention in a base: {"id","org_id","recount"?} → {"duplicates": [{"content_hash","documents"}],"failed",
 -- "waiting","integrity": of the active index: {"chunk_count","counted","term_count","counted_terms","wrong_terms"}} or null.
 CREATE FUNCTION nodeai.report_base(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
@@ -976,7 +976,8 @@ BEGIN
           FULL JOIN (SELECT f.term, f.document_frequency AS n FROM public.term_stats f
             WHERE f.knowledge_base_id = k.id AND f.index_version = k.active_index) y ON y.term = x.term
           WHERE x.n IS DISTINCT FROM y.n))
-      FROM public.corpus_stats c WHERE c.knowledge_base_id = k.id AND c.index_version = k.active_index));
+      FROM public.corpus_stats c
+      WHERE (p ->> 'recount')::boolean AND c.knowledge_base_id = k.id AND c.index_version = k.active_index));
 END
 $$;
 SELECT nodeai.expose('nodeai.report_base(jsonb)', '{authenticated,service_role}');

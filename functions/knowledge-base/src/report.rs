@@ -1,7 +1,7 @@
 //! `GET /api/v1/knowledge-base/{id}/report`
 
 use crate::KnowledgeRead;
-use nodeai_app::{Caller, PathId};
+use nodeai_app::{Caller, PathId, Query};
 use nodeai_http::{Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Report {
     failed: Vec<Failed>,
     /// Documents that wait or are at work, in all indexes.
     waiting: i64,
-    /// The active index's statistics, and what counting gives.
+    /// The active index's statistics, and what counting gives; with `recount`.
     integrity: Option<Integrity>,
 }
 
@@ -55,12 +55,22 @@ pub struct Integrity {
     wrong_terms: i64,
 }
 
+/// What it tells.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportQuery {
+    /// Counts the active index again, beside its statistics: it reads every posting.
+    #[serde(default)]
+    recount: bool,
+}
+
 /// Duplicates, failures, and whether the statistics are right.
 pub async fn handle(
     caller: Caller<KnowledgeRead>,
     PathId(id): PathId,
+    Query(query): Query<ReportQuery>,
 ) -> Result<Json<Report>, Problem> {
-    let args = json!({"id": id, "org_id": caller.org_id()});
+    let args = json!({"id": id, "org_id": caller.org_id(), "recount": query.recount});
     let report: Option<Report> = caller.call("knowledge_report", &args).await?;
     let report = report.ok_or_else(|| Problem::not_found("there is no such knowledge base"))?;
     Ok(Json::ok(report))

@@ -16,38 +16,36 @@ pub struct Sitemap {
 pub fn read(xml: &str, most: usize) -> Option<Sitemap> {
     let mut reader = Reader::from_str(xml);
     let mut found = Sitemap::default();
-    let mut way: Vec<Vec<u8>> = Vec::new();
+    let mut way: Vec<String> = Vec::new();
     let mut is_sitemap = false;
     let mut text = String::new();
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
-                let name = start.local_name().as_ref().to_vec();
-                is_sitemap |= way.is_empty() && matches!(&*name, b"urlset" | b"sitemapindex");
+                let name = start.local_name().as_ref().to_owned();
+                is_sitemap |= way.is_empty() && matches!(&*name, "urlset" | "sitemapindex");
                 way.push(name);
                 text.clear();
                 if way.len() > 16 {
                     return None;
                 }
             }
-            Event::Text(part) => text.push_str(&part.decode().ok()?),
-            Event::CData(part) => text.push_str(&part.decode().ok()?),
-            Event::GeneralRef(name) => text.push_str(match name.as_ref() {
-                b"amp" => "&",
-                b"lt" => "<",
-                b"gt" => ">",
-                b"quot" => "\"",
-                b"apos" => "'",
-                _ => "",
-            }),
+            Event::Text(part) => text.push_str(&part),
+            Event::CData(part) => text.push_str(&part),
+            Event::GeneralRef(entity) => {
+                let written = format!("&{};", &*entity);
+                if let Ok(plain) = quick_xml::escape::unescape(&written) {
+                    text.push_str(&plain);
+                }
+            }
             Event::End(_) => {
-                let names: Vec<&[u8]> = way.iter().map(Vec::as_slice).collect();
+                let names: Vec<&str> = way.iter().map(String::as_str).collect();
                 let url = text.trim();
                 match names.as_slice() {
-                    [b"urlset", b"url", b"loc"] if found.pages.len() < most => {
+                    ["urlset", "url", "loc"] if found.pages.len() < most => {
                         found.pages.push(url.to_owned());
                     }
-                    [b"sitemapindex", b"sitemap", b"loc"] if found.sitemaps.len() < most => {
+                    ["sitemapindex", "sitemap", "loc"] if found.sitemaps.len() < most => {
                         found.sitemaps.push(url.to_owned());
                     }
                     _ => {}

@@ -80,11 +80,20 @@ fn cut(text: &str, within: Range<usize>, how: &Chunking, size: usize, overlap: u
 /// Parents, and the chunks of each.
 fn families(text: &str, how: &Chunking, size: usize) -> Vec<Part> {
     let parents = cut(text, 0..text.len(), how, size, 0);
+    // A parent lies within a section already: the whole need not be read again for each.
+    let within = Chunking {
+        strategy: match how.strategy {
+            Strategy::Markdown => Strategy::Recursive,
+            other => other,
+        },
+        ..how.clone()
+    };
     let children = parents
         .into_iter()
         .enumerate()
         .flat_map(|(number, parent)| {
-            let children = cut(text, parent.place.clone(), how, how.size, how.overlap);
+            let place = parent.place.clone();
+            let children = cut(text, place, &within, how.size, how.overlap);
             children.into_iter().map(move |child| Part {
                 parent: Some((number, parent.place.clone())),
                 headings: parent.headings.clone(),

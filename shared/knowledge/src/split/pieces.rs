@@ -148,7 +148,6 @@ pub(super) fn merge(
         let weight = measure(&text[piece.clone()], unit);
         if sum + weight > size && fresh {
             give(&held, &mut merged);
-            fresh = false;
             while sum > overlap || (sum + weight > size && sum > 0) {
                 let Some((_, weight)) = held.pop_front() else {
                     break;

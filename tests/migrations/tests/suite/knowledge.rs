@@ -90,7 +90,7 @@ async fn ingest(worker: &Session, text: &str) -> Value {
 }
 
 async fn exact(me: &Session, base: &str) {
-    let report = me.call("knowledge_report", json!({"id": base})).await;
+    let report = me.call("knowledge_report", json!({"id": base, "recount": true})).await;
     let counts = &report["integrity"];
     assert_eq!(
         (
