@@ -492,6 +492,8 @@ BEGIN
     FROM public.knowledge_indexes i WHERE k.id = base AND i.knowledge_base_id = base AND i.number = idx;
   UPDATE public.documents d SET error = j.error,
       status = CASE j.status WHEN 'done' THEN 'ready' ELSE j.status END,
+      content = CASE j.status WHEN 'done' THEN coalesce(d.pending_content, d.content) ELSE d.content END,
+      pending_content = CASE j.status WHEN 'done' THEN NULL ELSE d.pending_content END,
       chunk_count = (SELECT count(*) FROM public.chunks c WHERE c.document_id = d.id AND c.index_version = idx)
     FROM public.knowledge_jobs j WHERE j.document_id = d.id AND j.index_version = idx AND d.knowledge_base_id = base;
 END
@@ -731,6 +733,8 @@ BEGIN
     UPDATE public.documents x SET status = 'processing' FROM public.knowledge_bases k
       WHERE x.id = d.id AND k.id = x.knowledge_base_id AND k.active_index = j.index_version;
     RETURN jsonb_build_object('outcome', 'ok', 'staged', j.staged, 'refetch', j.refetch,
+      'fetching', EXISTS (SELECT FROM public.knowledge_jobs x WHERE x.document_id = d.id AND x.id <> j.id AND x.refetch
+        AND x.status IN ('pending', 'processing')),
       'settings', (SELECT i.settings FROM public.knowledge_indexes i
         WHERE i.knowledge_base_id = j.knowledge_base_id AND i.number = j.index_version),
       'document', jsonb_build_object('title', d.title, 'source_kind', d.source_kind, 'source_uri', d.source_uri,
@@ -830,8 +834,8 @@ SELECT nodeai.allow_call('knowledge_step');
 -- where there is no such base.
 --
 -- Lexical: BM25 as Lucene computes it (idf = ln(1 + (N - df + 0.5) / (df + 0.5)), tf / (tf + k1 (1 - b + b dl / avgdl))), with
--- exact lengths. Vectors: by the two high planes of bits the best `coarse`, of them by all four the best `candidates`; whoever
--- asks scores those exactly.
+-- exact lengths. Vectors: by the two high planes of bits the best `coarse`, of them by all four the best `candidates`, at
+-- least 100; whoever asks scores those exactly.
 CREATE FUNCTION nodeai.search_chunks(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
@@ -840,7 +844,7 @@ DECLARE
   idx integer;
   s jsonb;
   most integer := (p ->> 'candidates')::integer;
-  near integer := coalesce((p ->> 'coarse')::integer, 2000);
+  near integer;
   terms jsonb;
   n bigint;
   mean double precision;
@@ -899,6 +903,8 @@ BEGIN
       INTO lexical FROM best x;
   END IF;
   IF code IS NOT NULL THEN
+    -- Two of a hundred, as measured (shared/knowledge/src/vector.rs).
+    near := coalesce((p ->> 'coarse')::integer, greatest(2000, coalesce(n, 0) / 50));
     q3 := ('x' || (code ->> 'plane3'))::varbit;
     q2 := ('x' || (code ->> 'plane2'))::varbit;
     q1 := ('x' || (code ->> 'plane1'))::varbit;
@@ -915,7 +921,7 @@ BEGIN
         + 8 * (bit_count(x.plane3 # q0) + bit_count(x.plane2 # q1) + bit_count(x.plane1 # q2) + bit_count(x.plane0 # q3))
         + 4 * (bit_count(x.plane2 # q0) + bit_count(x.plane1 # q1) + bit_count(x.plane0 # q2))
         + 2 * (bit_count(x.plane1 # q0) + bit_count(x.plane0 # q1)) + bit_count(x.plane0 # q0) AS far
-      FROM coarse x ORDER BY far, x.chunk_id LIMIT most
+      FROM coarse x ORDER BY far, x.chunk_id LIMIT greatest(most, 100)
     )
     SELECT coalesce(jsonb_agg(jsonb_build_object('id', x.chunk_id,
         'embedding', translate(encode(c.embedding, 'base64'), E'\n', '')) ORDER BY x.far, x.chunk_id), '[]')

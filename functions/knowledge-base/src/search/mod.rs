@@ -61,7 +61,7 @@ pub async fn handle(
         }
     };
     let found = ask(&caller, &id, &input, mode, question.as_deref()).await?;
-    let store = Store::of(found, question.as_deref());
+    let store = Store::of(found, question.as_deref(), input.wanted());
     stages.lists(&store, mode);
     let ranking = fuse(
         &store.lexical,

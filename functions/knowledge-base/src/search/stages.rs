@@ -64,8 +64,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Scores the near ones exactly.
-    pub fn of(found: Stored, question: Option<&[f32]>) -> Self {
+    /// Scores the near ones exactly, and keeps `most` of them.
+    pub fn of(found: Stored, question: Option<&[f32]>, most: usize) -> Self {
         let mut vector: Vec<(String, f64)> = found
             .vector
             .into_iter()
@@ -75,6 +75,7 @@ impl Store {
             })
             .collect();
         vector.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        vector.truncate(most);
         let mut terms = BTreeMap::new();
         let lexical = found.lexical.into_iter().map(|hit| {
             terms.extend(hit.terms.map(|words| (hit.id.clone(), words)));

@@ -18,8 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Chunks of one step.
-const BATCH: usize = 128;
+/// Most chunks of one step, and bytes of their texts: a step is one statement, and one request to a model.
+const MOST_IN_STEP: usize = 64;
+const MOST_BYTES: usize = 400_000;
 /// Tries of a job that does not get anywhere; with their waits they take about half an hour.
 const MOST_TRIES: i64 = 8;
 
@@ -61,6 +62,7 @@ pub struct Document {
 struct Loaded {
     staged: usize,
     refetch: bool,
+    fetching: bool,
     settings: Value,
     document: Document,
 }
@@ -157,6 +159,7 @@ impl<'a> Job<'a> {
         let Loaded {
             mut staged,
             refetch,
+            fetching,
             settings,
             mut document,
         } = serde_json::from_value(loaded)
@@ -179,10 +182,12 @@ impl<'a> Job<'a> {
         }
         let Some(content) = document.content else {
             // The active index's job brings it, and gives this one back then.
-            return Err(Trouble::later(
-                "waiting",
-                "the source has not been fetched yet",
-            ));
+            return Err(match fetching {
+                true => Trouble::later("waiting", "its source has not been fetched yet"),
+                false => {
+                    Trouble::never("no_content", "its source could not be fetched; refresh it")
+                }
+            });
         };
         let chunks = split(&content, &settings.chunking);
         drop(content);
@@ -218,7 +223,7 @@ impl<'a> Job<'a> {
             if clock::now_us() >= self.until_us {
                 return Ok(false);
             }
-            let end = (at + BATCH).min(chunks.len());
+            let end = at + step_of(&chunks[at..]);
             let (batch, hashes) = (&chunks[at..end], &hashes[at..end]);
             let vectors = match &settings.embedding {
                 Some(model) => self.vectors(model, batch, hashes, &mut missing).await?,
@@ -278,6 +283,16 @@ impl<'a> Job<'a> {
         }
         Ok(rows)
     }
+}
+
+/// How many chunks the next step takes: at least one.
+fn step_of(chunks: &[Chunk]) -> usize {
+    let mut bytes = 0;
+    let few = chunks.iter().take(MOST_IN_STEP).take_while(|chunk| {
+        bytes += chunk.text.len();
+        bytes <= MOST_BYTES
+    });
+    few.count().max(1)
 }
 
 fn row(number: usize, chunk: &Chunk, hash: &str, analyser: Analyser) -> Value {

@@ -90,7 +90,9 @@ async fn ingest(worker: &Session, text: &str) -> Value {
 }
 
 async fn exact(me: &Session, base: &str) {
-    let report = me.call("knowledge_report", json!({"id": base, "recount": true})).await;
+    let report = me
+        .call("knowledge_report", json!({"id": base, "recount": true}))
+        .await;
     let counts = &report["integrity"];
     assert_eq!(
         (
@@ -297,6 +299,47 @@ async fn who_was_killed_is_taken_over_and_only_the_last_lease_writes() {
         "none lost, none twice"
     );
     exact(&me, &base).await;
+}
+
+#[tokio::test]
+async fn many_drainers_leave_exact_statistics() {
+    let db = Database::fresh().await;
+    let (_, me, _) = tenant(&db).await;
+    let base = base(&me).await;
+    let mut documents = Vec::new();
+    for i in 0..30 {
+        documents.push(add(&me, &base, &format!("word{i} shared. other{i} shared.")).await);
+    }
+    let drainers = (0..6).map(|_| async {
+        let worker = db.session().await;
+        loop {
+            let taken = service(&worker, "knowledge_claim", json!({})).await;
+            if taken["outcome"] != "claimed" {
+                return;
+            }
+            let loaded = step(&worker, &taken, "load", json!({})).await;
+            // It has been removed meanwhile.
+            let Some(text) = loaded["document"]["content"].as_str() else {
+                continue;
+            };
+            let made = chunks(text);
+            let stage = json!({"first": 0, "total": made.len(), "chunks": made, "vectors": []});
+            step(&worker, &taken, "stage", stage).await;
+            step(&worker, &taken, "publish", json!({"total": made.len()})).await;
+        }
+    });
+    let removing = async {
+        for document in &documents[..10] {
+            let remove = json!({"do": "remove", "id": document, "knowledge_base_id": base});
+            assert_eq!(
+                command(&me, "knowledge_document", remove).await["outcome"],
+                "done"
+            );
+        }
+    };
+    futures::future::join(futures::future::join_all(drainers), removing).await;
+    exact(&me, &base).await;
+    assert_eq!(me.count("SELECT count(*) FROM public.chunks").await, 40);
 }
 
 #[tokio::test]
