@@ -991,3 +991,22 @@ CREATE FUNCTION public.knowledge_report(p jsonb) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$ SELECT nodeai.report_base(p) $$;
 SELECT nodeai.expose('public.knowledge_report(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.allow_call('knowledge_report');
+
+-- Housekeeping of before, and vectors of texts that nobody has had embedded for half a year: chunks have their own.
+CREATE FUNCTION nodeai.prune_embeddings() RETURNS void
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
+  DELETE FROM public.embedding_cache e WHERE (e.org_id, e.model, e.content_hash) IN (
+    SELECT x.org_id, x.model, x.content_hash FROM public.embedding_cache x
+    WHERE x.created_at < now() - interval '180 days' ORDER BY x.created_at LIMIT 20000)
+$$;
+SELECT nodeai.expose('nodeai.prune_embeddings()', '{}');
+ALTER FUNCTION nodeai.housekeeping(jsonb) RENAME TO keep_house_but_embeddings;
+SELECT nodeai.expose('nodeai.keep_house_but_embeddings(jsonb)', '{}');
+CREATE FUNCTION nodeai.housekeeping(p jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  PERFORM nodeai.prune_embeddings();
+  RETURN nodeai.keep_house_but_embeddings(p);
+END
+$$;
+SELECT nodeai.expose('nodeai.housekeeping(jsonb)', '{service_role}');
