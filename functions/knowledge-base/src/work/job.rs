@@ -107,13 +107,19 @@ impl<'a> Job<'a> {
                 let wait = after_ms.unwrap_or(0).max(self.backoff_ms());
                 self.give_back(self.tries + 1, wait, Some(why)).await
             }
-            Err(Trouble::Later(why, _) | Trouble::Never(why)) => {
-                let end = json!({"state": "failed", "error": why.stored()});
-                match self.step("end", end).await {
-                    Ok(_) => Outcome::Failed,
-                    Err(_) => Outcome::Lost,
-                }
+            Err(Trouble::Later(why, _) | Trouble::Never(why)) => self.give_up(why).await,
+            Err(Trouble::UsedUp(problem)) => {
+                let message = problem.detail.unwrap_or(problem.title);
+                self.give_up(Why::new("budget_exceeded", message)).await
             }
+        }
+    }
+
+    async fn give_up(&self, why: Why) -> Outcome {
+        let end = json!({"state": "failed", "error": why.stored()});
+        match self.step("end", end).await {
+            Ok(_) => Outcome::Failed,
+            Err(_) => Outcome::Lost,
         }
     }
 

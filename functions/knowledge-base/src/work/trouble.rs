@@ -12,6 +12,8 @@ pub enum Trouble {
     Restart,
     /// The store or the host failed: the lease runs out, and the job is taken up again.
     Broken(Problem),
+    /// A budget is used up; the problem says which.
+    UsedUp(Problem),
     /// Another try may help, not before so many ms.
     Later(Why, Option<u64>),
     /// It cannot succeed until somebody changes something.
@@ -68,7 +70,7 @@ impl Trouble {
         let detail = problem.detail.clone();
         let message = detail.unwrap_or_else(|| problem.title.clone());
         match problem.status {
-            402 => Self::never("budget_exceeded", message),
+            402 => Self::UsedUp(problem),
             400 | 403 | 422 => Self::never("refused", message),
             _ => Self::Broken(problem),
         }
@@ -77,7 +79,7 @@ impl Trouble {
     /// As an answer to whoever waits for it.
     pub fn into_problem(self) -> Problem {
         match self {
-            Self::Broken(problem) => problem,
+            Self::Broken(problem) | Self::UsedUp(problem) => problem,
             Self::Later(why, _) => Problem::run_failed(why.message).retry_after(2),
             Self::Never(why) if why.kind == "budget_exceeded" => {
                 Problem::budget_exceeded(why.message)
