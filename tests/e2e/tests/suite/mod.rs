@@ -24,6 +24,7 @@ mod hooks;
 mod hostile;
 mod idempotency;
 mod knowledge;
+mod knowledge_ingest;
 mod library;
 mod management;
 mod matrix;
