@@ -1,5 +1,5 @@
-//! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, alert rules,
-//! files that were deleted.
+//! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, documents
+//! of knowledge bases, alert rules, files that were deleted.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -50,6 +50,13 @@ const DELIVERIES: Job = Job {
     most: 4,
 };
 
+const DOCUMENTS: Job = Job {
+    what: "documents of knowledge bases",
+    path: "/api/v1/knowledge-base/drain",
+    every: Duration::from_secs(2),
+    most: 2,
+};
+
 /// Rules look at hours; the application leaves out those that were asked within the minute.
 const ALERTS: Job = Job {
     what: "alert rules",
@@ -81,6 +88,7 @@ pub async fn run(url: String, token: String) {
         tick(&SCHEDULES, &client, &url, &token),
         tick(&RUNS, &client, &url, &token),
         tick(&DELIVERIES, &client, &url, &token),
+        tick(&DOCUMENTS, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
         tick(&FILES, &client, &url, &token),
         tick(&ARCHIVES, &client, &url, &token),

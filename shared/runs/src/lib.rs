@@ -1,6 +1,6 @@
 //! Runs as areas make them: whoever calls says what is to run, and gets the answer or the stream.
 //!
-//! - [`run`] is the whole of it: [`start`] → drive → commit → [`Reply`].
+//! - [`run`] is the whole of it: [`start`] → drive → commit → [`Reply`]; [`finish`] is the same for areas that go on with its outputs.
 //! - [`Ask`] says what to run and which SQL function starts it.
 //! - [`drain`] takes up queued runs, [`kick`] after the response; [`follow`] tells of a run from its log.
 //! - [`plan`] compiles a definition and checks its inputs.
@@ -26,5 +26,5 @@ pub use budget::{BudgetInput, Unpriced};
 pub use events::{Starter, Watcher, follow};
 pub use plan::plan;
 pub use queue::{Drain, Left, Slice, drain, kick};
-pub use reply::{Reply, run};
+pub use reply::{Reply, finish, run};
 pub use start::{Ask, Mode, Queued};

@@ -94,6 +94,20 @@ pub async fn run<S: Scope>(caller: Caller<S>, ask: Ask) -> Result<Reply, Problem
     }
 }
 
+/// Runs to the end, for areas that go on with what came out. Whether it succeeded is in the result.
+///
+/// Errors: as [`run`].
+pub async fn finish<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<RunResult, Problem> {
+    match start(caller, ask).await? {
+        Begin::Run(started) => {
+            let finished = drive(caller, &started, &NoSink, BUFFERED).await;
+            commit(caller, &Ran::of(&started), finished).await
+        }
+        Begin::Replay(result) => Ok(*result),
+        Begin::Queued(_) => Err(Problem::internal("what is waited for is not queued")),
+    }
+}
+
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Answers that the run is in the queue, and begins with it after the answer.

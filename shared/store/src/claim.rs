@@ -42,6 +42,20 @@ pub enum Claimed {
     },
 }
 
+/// Background work that was taken up, and the way to the store as whoever asked for it.
+pub struct TakenUp {
+    /// Acts with the owner's claims.
+    pub session: Box<Session>,
+    /// What the SQL function said of it.
+    pub answer: Value,
+}
+
+#[derive(Deserialize)]
+struct Acting {
+    principal: Principal,
+    claims: String,
+}
+
 #[derive(Deserialize)]
 struct ClaimAnswer {
     outcome: String,
@@ -131,5 +145,54 @@ impl Store {
                 due_us: answer.due_us,
             },
         })
+    }
+
+    /// Takes up background work by the SQL function `public.<name>(jsonb)`, as the application itself: one statement (or
+    /// request). The function derives the claims of whoever asked for the work, and says `principal` and `claims`; without
+    /// them there is nothing to do, and its answer comes back as it is. `nonce` and `now_s` as for [`Store::claim`].
+    ///
+    /// Errors: [`Error`] when the store fails.
+    pub async fn take_up(
+        &self,
+        name: &str,
+        args: &impl Serialize,
+        nonce: &str,
+        now_s: i64,
+    ) -> Result<Result<TakenUp, Value>, Error> {
+        let answer: Value = self.call_service(name, args).await?;
+        if answer.get("claims").is_none_or(Value::is_null) {
+            return Ok(Err(answer));
+        }
+        let acting = Acting::deserialize(&answer).map_err(decode)?;
+        let link = match &*self.backend {
+            // The first call opens a connection, and its claims travel with it.
+            Backend::Postgres { url } => Link::Postgres {
+                url: url.clone(),
+                connection: RefCell::new(None),
+            },
+            Backend::Supabase {
+                url,
+                anon_key,
+                jwt_secret,
+                ..
+            } => Link::Supabase(Rest {
+                url: url.clone(),
+                apikey: anon_key.clone(),
+                bearer: Bearer::minted(&acting.claims, jwt_secret, now_s)?,
+            }),
+        };
+        let session = Session {
+            env: self.env.clone(),
+            link,
+            principal: acting.principal,
+            claims: acting.claims,
+            role: "authenticated".to_owned(),
+            nonce: nonce.to_owned(),
+            statements: Cell::new(1),
+        };
+        Ok(Ok(TakenUp {
+            session: Box::new(session),
+            answer,
+        }))
     }
 }

@@ -20,7 +20,7 @@ mod supabase;
 pub mod tables;
 
 pub use admission::{Admission, Credential, Outcome, Policy, Principal, Rate, Refusal};
-pub use claim::{Claim, Claimed};
+pub use claim::{Claim, Claimed, TakenUp};
 pub use config::{Backend, Config, Misconfigured};
 pub use port::{Column, Error, Filter, Order, Select, Ty};
 pub use session::{Session, Store};

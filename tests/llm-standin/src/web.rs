@@ -14,6 +14,7 @@ use crate::Shared;
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/web/page", get(page))
+        .route("/web/sitemap.xml", get(sitemap))
         .route("/web/people", get(people))
         .route("/web/pages", get(pages))
         .route("/web/echo", any(echo))
@@ -33,6 +34,16 @@ async fn page() -> Html<&'static str> {
     Html(
         "<html><head><title>Stand-in</title></head><body><h1>Hello</h1><p>A page to summarise.</p></body></html>",
     )
+}
+
+/// A sitemap with two pages of this site.
+async fn sitemap(headers: HeaderMap) -> Response {
+    let host = headers.get("host").and_then(|host| host.to_str().ok());
+    let page = format!("http://{}/web/page", host.unwrap_or_default());
+    let body = format!(
+        "<?xml version=\"1.0\"?><urlset><url><loc>{page}</loc></url><url><loc>{page}?n=2</loc></url></urlset>"
+    );
+    ([("content-type", "application/xml")], body).into_response()
 }
 
 async fn people(Query(query): Query<Map<String, Value>>) -> Json<Value> {

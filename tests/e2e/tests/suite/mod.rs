@@ -25,6 +25,8 @@ mod foresight;
 mod hooks;
 mod hostile;
 mod idempotency;
+mod knowledge;
+mod knowledge_ingest;
 mod library;
 mod management;
 mod matrix;

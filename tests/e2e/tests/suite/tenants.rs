@@ -15,6 +15,7 @@ fn filled(path: &str, ids: &Value) -> String {
     let parts = path.split('/').map(|part| match part {
         "{id}" | "{trace_id}" => id.as_str().unwrap(),
         "{share_id}" => ids["/share"].as_str().unwrap(),
+        "{document_id}" => ids["/document"].as_str().unwrap(),
         "{number}" => "1",
         other => other,
     });
@@ -49,6 +50,17 @@ fn body_for(method: &str, path: &str) -> Value {
         }
         ("POST", "/api/v1/rag-evaluation/datasets/{id}/items") => {
             json!({"items": [{"question": "mine now"}]})
+        }
+        ("POST", "/api/v1/knowledge-base/{id}/documents") => {
+            json!({"documents": [{"text": "mine now"}]})
+        }
+        ("POST", "/api/v1/knowledge-base/{id}/search") => json!({"query": "x"}),
+        ("POST", "/api/v1/knowledge-base/{id}/rebuild") => json!({"settings": {}}),
+        ("PUT", "/api/v1/knowledge-base/{id}/documents/{document_id}/content") => {
+            json!({"text": "mine now"})
+        }
+        ("PATCH", "/api/v1/knowledge-base/{id}/documents/{document_id}") => {
+            json!({"title": "mine now"})
         }
         ("PUT", "/api/v1/prompt-playground/prompts/{id}/labels") => json!({"labels": []}),
         ("PUT", "/api/v1/models/own/{id}") => {
@@ -109,7 +121,17 @@ fn belongings(owner: &Tenant) -> Value {
         )
         .json;
     let link = format!("/api/v1/files/{}/signed-url", file["id"].as_str().unwrap());
+    let knowledge = made("/api/v1/knowledge-base", json!({"name": "k"}));
+    let added = owner.post(
+        &format!(
+            "/api/v1/knowledge-base/{}/documents",
+            knowledge.as_str().unwrap()
+        ),
+        &json!({"documents": [{"text": "s3cr3t"}]}),
+    );
     json!({
+        "/document": added.json["documents"][0]["id"],
+        "/api/v1/knowledge-base/": knowledge,
         "/share": made(&shares, json!({"link": true})),
         "/api/v1/files/": file["id"],
         "/api/v1/files/uploads/": uploads_id(owner),

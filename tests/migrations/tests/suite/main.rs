@@ -10,6 +10,7 @@ mod cost;
 mod engine;
 mod files;
 mod foreign_owner;
+mod knowledge;
 mod metrics;
 mod plans;
 mod plans_telemetry;
