@@ -87,7 +87,9 @@ CREATE TRIGGER own_evaluation BEFORE INSERT ON public.evaluations
 
 -- What the API shows of an evaluation.
 CREATE FUNCTION nodeai.evaluation_shown(e public.evaluations) RETURNS jsonb LANGUAGE sql STABLE
-  RETURN to_jsonb(e) - ARRAY['org_id', 'created_by', 'lease_until', 'lease_token', 'next_at'];
+  RETURN to_jsonb(e) - ARRAY['org_id', 'created_by', 'lease_until', 'lease_token', 'next_at', 'cost_pusd', 'budget_pusd']
+    || jsonb_build_object('cost_usd_micros', round(e.cost_pusd / 1000000.0)::bigint,
+      'budget_usd_micros', round(e.budget_pusd / 1000000.0)::bigint);
 SELECT nodeai.expose('nodeai.evaluation_shown(public.evaluations)', '{authenticated,service_role}');
 
 -- An evaluation of the organisation, or NA404.
@@ -301,9 +303,12 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
   SELECT jsonb_build_object('results', (
     SELECT coalesce(jsonb_agg(x.row ORDER BY x.item_id, x.metric), '[]') FROM (
       SELECT r.item_id, r.metric, to_jsonb(r) - ARRAY['org_id', 'evaluation_id'] || jsonb_build_object(
-        'question', i.question, 'expected', i.expected, 'label', l.label, 'label_comment', l.comment) AS row
+        'question', i.question, 'expected', i.expected, 'answer', t.output -> 'answer', 'contexts', t.output -> 'contexts',
+        'execution_id', t.execution_id, 'label', l.label, 'label_comment', l.comment) AS row
       FROM public.eval_results r
       JOIN public.eval_items i ON i.id = r.item_id AND i.org_id = r.org_id
+      LEFT JOIN public.eval_tasks t ON t.evaluation_id = r.evaluation_id AND t.item_id = r.item_id AND t.step = 'target'
+        AND t.org_id = r.org_id
       LEFT JOIN public.eval_labels l ON l.evaluation_id = r.evaluation_id AND l.item_id = r.item_id
         AND l.metric = r.metric AND l.org_id = r.org_id
       WHERE r.evaluation_id = e.id AND r.org_id = e.org_id
@@ -515,9 +520,9 @@ BEGIN
       RETURNING t.cost_pusd)
   SELECT count(*), coalesce(sum(c.cost_pusd), 0) INTO moved, spent FROM changed c;
   e.cost_pusd := e.cost_pusd + spent;
-  INSERT INTO public.eval_results (org_id, evaluation_id, item_id, metric, score, reason, verdicts, answer, trace_id, cost_pusd)
-    SELECT e.org_id, e.id, r.item_id, r.metric, r.score, r.reason, nullif(r.verdicts, 'null'), nullif(r.answer, 'null'),
-      r.trace_id, coalesce(r.cost_pusd, 0)
+  INSERT INTO public.eval_results (org_id, evaluation_id, item_id, metric, score, reason, verdicts, trace_id, cost_pusd)
+    SELECT e.org_id, e.id, r.item_id, r.metric, r.score, r.reason, nullif(r.verdicts, 'null'), r.trace_id,
+      coalesce(r.cost_pusd, 0)
     FROM jsonb_populate_recordset(NULL::public.eval_results, p -> 'results') r
     ON CONFLICT DO NOTHING;
   acting := nodeai.claims_of_owner(e.org_id, e.owner_id, e.owner_key_id);
@@ -536,9 +541,8 @@ BEGIN
         CASE made ->> 'outcome' WHEN 'started' THEN 'running' ELSE 'done' END, (made ->> 'execution_id')::uuid)
       ON CONFLICT DO NOTHING;
     IF made ->> 'outcome' <> 'started' THEN
-      INSERT INTO public.eval_results (org_id, evaluation_id, item_id, metric, reason, answer)
-        VALUES (e.org_id, e.id, (judge ->> 'item_id')::uuid, judge ->> 'metric',
-          nodeai.evaluation_reason(made ->> 'outcome'), nullif(judge -> 'answer', 'null'))
+      INSERT INTO public.eval_results (org_id, evaluation_id, item_id, metric, reason)
+        VALUES (e.org_id, e.id, (judge ->> 'item_id')::uuid, judge ->> 'metric', nodeai.evaluation_reason(made ->> 'outcome'))
         ON CONFLICT DO NOTHING;
       UPDATE public.evaluations x SET error = jsonb_build_object('kind', made -> 'outcome',
           'message', nodeai.evaluation_reason(made ->> 'outcome'))

@@ -1,5 +1,5 @@
-//! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, alert rules,
-//! files that were deleted.
+//! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, evaluations,
+//! alert rules, files that were deleted.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -50,6 +50,13 @@ const DELIVERIES: Job = Job {
     most: 4,
 };
 
+const EVALUATIONS: Job = Job {
+    what: "evaluations",
+    path: "/api/v1/rag-evaluation/drain",
+    every: Duration::from_secs(1),
+    most: 1,
+};
+
 /// Rules look at hours; the application leaves out those that were asked within the minute.
 const ALERTS: Job = Job {
     what: "alert rules",
@@ -73,6 +80,7 @@ pub async fn run(url: String, token: String) {
         tick(&SCHEDULES, &client, &url, &token),
         tick(&RUNS, &client, &url, &token),
         tick(&DELIVERIES, &client, &url, &token),
+        tick(&EVALUATIONS, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
         tick(&FILES, &client, &url, &token),
     );
