@@ -242,7 +242,7 @@ DECLARE
   args jsonb := p -> 'args';
   dataset uuid := (args ->> 'dataset_id')::uuid;
   wanted text[] := ARRAY(SELECT jsonb_array_elements_text(coalesce(nullif(args -> 'trace_ids', 'null'), '[]')));
-  score jsonb := nullif(args -> 'score', 'null');
+  scored jsonb := nullif(args -> 'score', 'null');
   at_question text[] := ARRAY(SELECT jsonb_array_elements_text(args -> 'question'));
   at_expected text[] := CASE WHEN jsonb_typeof(args -> 'expected') = 'array'
     THEN ARRAY(SELECT jsonb_array_elements_text(args -> 'expected')) END;
@@ -260,10 +260,10 @@ BEGIN
       AND (args ->> 'to_us' IS NULL OR t.started_at < nodeai.from_us((args ->> 'to_us')::bigint))
       AND (cardinality(wanted) > 0 OR t.kind <> 'request')
       AND NOT EXISTS (SELECT FROM public.eval_items i WHERE i.dataset_id = dataset AND i.source_trace_id = t.trace_id)
-      AND (score IS NULL OR EXISTS (SELECT FROM public.trace_scores s
-        WHERE s.org_id = org AND s.trace_id = t.trace_id AND s.name = score ->> 'name'
-          AND s.score >= coalesce((score ->> 'min')::double precision, '-infinity')
-          AND s.score <= coalesce((score ->> 'max')::double precision, 'infinity')))
+      AND (scored IS NULL OR EXISTS (SELECT FROM public.trace_scores s
+        WHERE s.org_id = org AND s.trace_id = t.trace_id AND s.name = scored ->> 'name'
+          AND s.score >= coalesce((scored ->> 'min')::double precision, '-infinity')
+          AND s.score <= coalesce((scored ->> 'max')::double precision, 'infinity')))
     ORDER BY t.started_at DESC LIMIT (args ->> 'limit')::integer
   ), read AS (
     SELECT c.trace_id, c.started_at,
