@@ -60,7 +60,8 @@ CREATE TABLE public.eval_labels (
 );
 CREATE INDEX eval_labels_org_idx ON public.eval_labels (org_id, at DESC);
 CREATE INDEX eval_labels_item_idx ON public.eval_labels (item_id);
-SELECT nodeai.tenant_table('public.eval_labels', 'viewer', 'editor', 'SELECT, INSERT, UPDATE, DELETE');
+SELECT nodeai.tenant_table('public.eval_labels', 'viewer', 'editor', 'SELECT, INSERT, DELETE');
+GRANT UPDATE (label, comment, labelled_by, at) ON public.eval_labels TO authenticated;
 SELECT nodeai.belongs_to('public.eval_labels', 'evaluations', 'evaluation_id');
 SELECT nodeai.belongs_to('public.eval_labels', 'eval_items', 'item_id');
 
