@@ -19,6 +19,7 @@ mod documents;
 mod evaluation;
 mod evaluation_jobs;
 mod files;
+mod finetune;
 mod flow;
 mod foresight;
 mod hooks;

@@ -118,6 +118,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/files/": file["id"],
         "/api/v1/files/uploads/": uploads_id(owner),
         "/api/v1/files/links/": made(&link, json!({})),
+        "/api/v1/finetune/": finetune_job(owner),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
         "/api/v1/workflows/execute/schedules/": made("/api/v1/workflows/execute/schedules",
             json!({"name": "s", "workflow_id": workflow_id, "cron": "@yearly"})),
@@ -161,6 +162,14 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/profiles/invitations/": made("/api/v1/profiles/invitations",
             json!({"email": "somebody@example.org"})),
     })
+}
+
+/// A job at the stand-in.
+fn finetune_job(owner: &Tenant) -> Value {
+    let job = super::finetune::job(owner, "stand-in");
+    let made = owner.post("/api/v1/finetune", &job);
+    assert_eq!(made.status, 202, "{}", made.text);
+    made.json["id"].clone()
 }
 
 /// An evaluation of an answer that is there already.
@@ -256,6 +265,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows/folders",
         "/api/v1/workflows/shared",
         "/api/v1/files",
+        "/api/v1/finetune",
         "/api/v1/files/links",
         "/api/v1/workflows/execute",
         "/api/v1/workflows/execute/schedules",
