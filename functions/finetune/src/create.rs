@@ -6,11 +6,11 @@ use crate::model::Job;
 use crate::provider::{Address, Provider, open, unasked};
 use crate::source::{DatasetInput, Gathered};
 use http::{StatusCode, header};
-use nodeai_app::{Caller, Command, Valid, clock};
+use nodeai_app::{Caller, Command, Reply, Valid, clock};
 use nodeai_finetune::dataset::{Dataset, Example, FEWEST, to_jsonl};
 use nodeai_finetune::provider::{Dialect, Order};
 use nodeai_http::reply::{Body, Json};
-use nodeai_http::{Check, Checker, FieldError, Problem};
+use nodeai_http::{Check, Checker, FieldError, IntoReply, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -155,7 +155,7 @@ impl JobInput {
 pub async fn handle(
     caller: Caller<FinetuneRun>,
     Valid(input): Valid<JobInput>,
-) -> Result<Json<Job>, Problem> {
+) -> Result<Reply<Job, 202>, Problem> {
     let Gathered { dataset, .. } = input.dataset.gather(&caller).await?;
     let mut material = input.material(&dataset)?;
     let address = Address {
@@ -179,7 +179,7 @@ pub async fn handle(
     };
     let mut answer = Json::ok(job).header(header::LOCATION, location);
     answer.status = StatusCode::ACCEPTED;
-    Ok(answer)
+    Ok(Reply::from(answer.into_reply()))
 }
 
 #[derive(Deserialize)]
@@ -245,7 +245,7 @@ async fn upload_and_order(
             .await?;
         validation_file = Some(place.read_file(&uploaded).map_err(unasked)?);
     }
-    let files = json!({"training_file": training_file, "validation_file": validation_file, "metrics": {"uploaded": true}});
+    let files = json!({"training_file": training_file, "validation_file": validation_file});
     provider.keep(&job.id, files).await?;
     let settings = &input.settings;
     let order = Order {

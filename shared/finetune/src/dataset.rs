@@ -174,7 +174,7 @@ impl Dataset {
         let wanted = (order.len() as f64 * part).round() as usize;
         let most = order.len().saturating_sub(1);
         let n = match part > 0.0 {
-            true => wanted.clamp(1.min(most), most),
+            true => wanted.clamp(most.min(1), most),
             false => 0,
         };
         let train = order.split_off(n);

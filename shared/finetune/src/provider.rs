@@ -395,10 +395,9 @@ impl Place {
             let step = row["step_number"].as_i64().or(row["step"].as_i64());
             let model = row["fine_tuned_model_checkpoint"].as_str();
             Checkpoint {
-                id: row["id"].as_str().map_or_else(
-                    || step.map_or(number as i64, |s| s).to_string(),
-                    str::to_owned,
-                ),
+                id: row["id"]
+                    .as_str()
+                    .map_or_else(|| step.unwrap_or(number as i64).to_string(), str::to_owned),
                 step,
                 model: model.map(str::to_owned),
                 metrics: row["metrics"].clone(),

@@ -2,7 +2,6 @@
 
 use super::model::Evaluation;
 use crate::EvaluationsRun;
-use http::StatusCode;
 use nodeai_app::inputs::is_uuid;
 use nodeai_app::{Caller, Command, Reply, Valid, clock};
 use nodeai_evaluation::answer::{Answered, Places};
@@ -184,7 +183,7 @@ impl Check for EvaluationInput {
 pub async fn handle(
     caller: Caller<EvaluationsRun>,
     Valid(input): Valid<EvaluationInput>,
-) -> Result<Reply<Evaluation>, Problem> {
+) -> Result<Reply<Evaluation, 202>, Problem> {
     let id = clock::new_id();
     let settings = Settings {
         metrics: input.metrics.iter().map(MetricInput::spec).collect(),
@@ -202,10 +201,6 @@ pub async fn handle(
         json!({"id": id, "row": row, "most": input.max_items, "answers": input.target.answers});
     let command = Command::named("evaluation_create", "dataset", &id, args)
         .audit("evaluation.created", json!({}))
-        .answer(
-            StatusCode::ACCEPTED.as_u16(),
-            &[("location", &location)],
-            &json!({}),
-        );
+        .answer(202, &[("location", &location)], &json!({}));
     caller.write(command).await.map(Reply::from)
 }
