@@ -39,17 +39,30 @@ pub const BRIEF: &[Column] = &[
 ];
 
 /// What is shown of one.
-pub fn shown() -> Vec<Column> {
-    let more = [
-        col::target,
-        col::settings,
-        col::judge,
-        col::budget_pusd,
-        col::owner_id,
-        col::owner_key_id,
-    ];
-    [BRIEF, &more].concat()
-}
+pub const SHOWN: &[Column] = &[
+    col::id,
+    col::name,
+    col::dataset_id,
+    col::dataset_version,
+    col::status,
+    col::items,
+    col::metrics,
+    col::progress,
+    col::summary,
+    col::error,
+    col::cost_pusd,
+    col::started_at,
+    col::finished_at,
+    col::version,
+    col::created_at,
+    col::updated_at,
+    col::target,
+    col::settings,
+    col::judge,
+    col::budget_pusd,
+    col::owner_id,
+    col::owner_key_id,
+];
 
 fn micros<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     i64::deserialize(from).map(money::usd_micros)

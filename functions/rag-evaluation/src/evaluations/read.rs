@@ -1,6 +1,6 @@
 //! `GET /api/v1/rag-evaluation/evaluations`, `GET /api/v1/rag-evaluation/evaluations/{id}`
 
-use super::model::{BRIEF, Brief, Evaluation, evaluations as col, shown};
+use super::model::{BRIEF, Brief, Evaluation, SHOWN, evaluations as col};
 use crate::EvaluationsRead;
 use http::header;
 use nodeai_app::inputs::uuid_filter;
@@ -76,7 +76,7 @@ pub async fn get(
     caller: Caller<EvaluationsRead>,
     PathId(id): PathId,
 ) -> Result<Json<Evaluation>, Problem> {
-    let select = Select::from(col::TABLE, &shown()).filter(Filter::Eq(col::id, id));
+    let select = Select::from(col::TABLE, SHOWN).filter(Filter::Eq(col::id, id));
     let found: Evaluation = caller.find(select, "evaluation").await?;
     let tag = etag::of(found.brief.version);
     Ok(Json::ok(found).header(header::ETAG, tag))
