@@ -180,8 +180,7 @@ impl<'a> Graph<'a> {
         if let Some(url) = url.as_ref().or(self.judge.base_url.as_ref()) {
             data["base_url"] = json!(url);
         }
-        let key = &self.judge.embedding_api_key;
-        if let Some(key) = key.as_ref().or(self.judge.api_key.as_ref()) {
+        if let Some(key) = self.judge.embedding_key() {
             data["api_key"] = json!(key);
         }
         self.node("embed", "embed", after, data);

@@ -42,7 +42,7 @@ pub struct Judge {
     /// Another server for embeddings; that of the model unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_base_url: Option<String>,
-    /// `{{ secrets.NAME }}` for embeddings; that of the model unless given.
+    /// `{{ secrets.NAME }}` for embeddings; that of the model where both are on one server, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_api_key: Option<String>,
 }
@@ -88,6 +88,19 @@ impl Judged {
 }
 
 impl Judge {
+    /// The key for embeddings. That of the model goes to no other server.
+    fn embedding_key(&self) -> Option<&str> {
+        let prefix =
+            |model: &Option<String>| model.as_deref()?.split_once('/').map(|(p, _)| p.to_owned());
+        let same = match (&self.base_url, &self.embedding_base_url) {
+            (Some(_), None) => true,
+            (None, None) => prefix(&self.model) == prefix(&self.embedding_model),
+            (url, other) => url == other,
+        };
+        let own = self.embedding_api_key.as_deref();
+        own.or(self.api_key.as_deref().filter(|_| same))
+    }
+
     /// Checks it for the metrics that will ask it.
     pub fn check(&self, c: &mut Checker, metrics: &[Judged]) {
         let model = metrics.iter().any(|metric| metric.needs().model);

@@ -142,6 +142,20 @@ fn what_cannot_be_asked_says_why() {
 }
 
 #[test]
+fn a_key_goes_to_the_server_of_the_model_alone() {
+    let key = |judge: Value| {
+        let judge: Judge = serde_json::from_value(judge).expect("judge");
+        judge.embedding_key().map(str::to_owned)
+    };
+    let same = json!({"model": "openai/a", "embedding_model": "openai/b", "api_key": "k"});
+    assert_eq!(key(same).as_deref(), Some("k"));
+    let other = json!({"model": "openai/a", "embedding_model": "voyage/b", "api_key": "k"});
+    assert_eq!(key(other), None);
+    let elsewhere = json!({"model": "a", "base_url": "https://a", "embedding_base_url": "https://b", "api_key": "k"});
+    assert_eq!(key(elsewhere), None);
+}
+
+#[test]
 fn a_judge_is_checked_for_what_asks_it() {
     let pointers = |judge: Value, metrics: &[Value]| -> Vec<String> {
         let judge: Judge = serde_json::from_value(judge).expect("judge");
