@@ -7,6 +7,7 @@ mod budgets;
 mod catalog;
 mod cost;
 mod engine;
+mod evaluations;
 mod files;
 mod foreign_owner;
 mod metrics;
