@@ -119,7 +119,8 @@ fn table(ended: &Value) -> String {
         text += &line([metric, &number(&row["mean"]), &interval, &n, &failed]);
     }
     let micros = ended["cost_usd_micros"].as_i64().unwrap_or(0);
-    text + &format!("cost: {:.6} USD\n", micros as f64 / 1e6)
+    text += &format!("cost: {:.6} USD\n", micros as f64 / 1e6);
+    text
 }
 
 /// Holds it against the limits of the command line.
