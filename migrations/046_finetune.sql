@@ -31,7 +31,7 @@ CREATE FUNCTION nodeai.finetune_shown(j public.finetune_jobs) RETURNS jsonb LANG
   RETURN to_jsonb(j) - ARRAY['org_id', 'created_by', 'request_key', 'request_hash'];
 SELECT nodeai.expose('nodeai.finetune_shown(public.finetune_jobs)', '{authenticated,service_role}');
 
--- {"id","row"} → the job; `repeated` says that the request has made it before.
+-- {"id","row"} → the job. Of requests with the same key that come at once one makes it.
 CREATE FUNCTION nodeai.do_finetune_create(org uuid, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
@@ -40,14 +40,9 @@ DECLARE
   j public.finetune_jobs;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('finetune/' || org, 0));
-  IF given ->> 'request_key' IS NOT NULL THEN
-    SELECT * INTO j FROM public.finetune_jobs x
-      WHERE x.org_id = org AND x.created_by = auth.uid() AND x.request_key = given ->> 'request_key';
-    IF j.id IS NOT NULL AND j.request_hash IS DISTINCT FROM given ->> 'request_hash' THEN
-      RAISE EXCEPTION 'this Idempotency-Key was used for a request with other content' USING ERRCODE = 'NA409';
-    ELSIF j.id IS NOT NULL THEN
-      RETURN jsonb_build_object('body', nodeai.finetune_shown(j) || '{"repeated":true}');
-    END IF;
+  IF EXISTS (SELECT FROM public.finetune_jobs x
+      WHERE x.org_id = org AND x.created_by = auth.uid() AND x.request_key = given ->> 'request_key') THEN
+    RAISE EXCEPTION 'the first request with this Idempotency-Key is at work' USING ERRCODE = 'NA409';
   END IF;
   IF (SELECT count(*) FROM public.finetune_jobs x WHERE x.org_id = org
       AND x.status IN ('checking', 'queued', 'running', 'paused')) >= 20 THEN
@@ -55,7 +50,7 @@ BEGIN
   END IF;
   PERFORM nodeai.insert_row('finetune_jobs', (args ->> 'id')::uuid, org, given || '{"status":"checking"}');
   SELECT * INTO j FROM public.finetune_jobs x WHERE x.id = (args ->> 'id')::uuid AND x.org_id = org;
-  RETURN jsonb_build_object('version', 1, 'body', nodeai.finetune_shown(j) || '{"repeated":false}',
+  RETURN jsonb_build_object('version', 1, 'body', nodeai.finetune_shown(j),
     'changes', jsonb_build_object('after', nodeai.audit_view(given - 'request_key' - 'request_hash')));
 END
 $$;

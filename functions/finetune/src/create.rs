@@ -2,15 +2,16 @@
 
 use crate::FinetuneRun;
 use crate::check::{USUAL_EPOCHS, check_cost, estimate};
-use crate::model::Job;
-use crate::provider::{Address, Provider, open, unasked};
+use crate::model::{Job, finetune_jobs as col};
+use crate::provider::{Address, Provider, job, open, unasked};
 use crate::source::{DatasetInput, Gathered};
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use nodeai_app::{Caller, Command, Reply, Valid, clock};
 use nodeai_finetune::dataset::{Dataset, Example, FEWEST, to_jsonl};
 use nodeai_finetune::provider::{Dialect, Order};
 use nodeai_http::reply::{Body, Json};
 use nodeai_http::{Check, Checker, FieldError, IntoReply, Problem};
+use nodeai_store::{Filter, Select};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -156,6 +157,11 @@ pub async fn handle(
     caller: Caller<FinetuneRun>,
     Valid(input): Valid<JobInput>,
 ) -> Result<Reply<Job, 202>, Problem> {
+    let claim = Claim::of(&caller)?;
+    if let Some(job) = earlier(&caller, claim.as_ref()).await? {
+        let replayed = HeaderName::from_static("idempotency-replayed");
+        return Ok(accepted(job, |answer| answer.header(replayed, true)));
+    }
     let Gathered { dataset, .. } = input.dataset.gather(&caller).await?;
     let mut material = input.material(&dataset)?;
     let address = Address {
@@ -165,46 +171,84 @@ pub async fn handle(
     };
     // Without a key nothing is written.
     let provider = open(&caller, &address).await?;
-    if let Some(key) = caller.cx.header("idempotency-key") {
-        let short: String = key.chars().take(255).collect();
-        material.row["request_key"] = json!(short);
-        material.row["request_hash"] = json!(caller.cx.fingerprint());
+    if let Some(claim) = claim {
+        material.row["request_key"] = json!(claim.key);
+        material.row["request_hash"] = json!(claim.hash);
     }
-    let (job, repeated) = begin(&caller, &material).await?;
+    let job = begin(&caller, &material).await?;
     caller.session.release();
+    let job = ask(&provider, &job, &input, &material).await?;
+    Ok(accepted(job, |answer| answer))
+}
+
+fn accepted(job: Job, more: impl FnOnce(Json<Job>) -> Json<Job>) -> Reply<Job, 202> {
     let location = format!("/api/v1/finetune/{}", job.id);
-    let job = match repeated {
-        true => job,
-        false => ask(&provider, &job, &input, &material).await?,
-    };
-    let mut answer = Json::ok(job).header(header::LOCATION, location);
+    let mut answer = more(Json::ok(job).header(header::LOCATION, location));
     answer.status = StatusCode::ACCEPTED;
-    Ok(Reply::from(answer.into_reply()))
+    Reply::from(answer.into_reply())
+}
+
+/// The request's idempotency key, and what makes it the same request. The job itself has it, since the provider is asked in between.
+struct Claim {
+    key: String,
+    hash: String,
+}
+
+impl Claim {
+    fn of(caller: &Caller<FinetuneRun>) -> Result<Option<Self>, Problem> {
+        let claim = nodeai_app::write::idempotency(&caller.cx)?;
+        Ok(claim.map(|claim| Self {
+            key: claim["key"].as_str().unwrap_or_default().to_owned(),
+            hash: claim["request_hash"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        }))
+    }
 }
 
 #[derive(Deserialize)]
-struct Begun {
-    #[serde(flatten)]
-    job: Job,
-    repeated: bool,
+struct Earlier {
+    id: String,
+    request_hash: Option<String>,
 }
 
-/// Writes the job down, once for an idempotency key.
-async fn begin(caller: &Caller<FinetuneRun>, material: &Material) -> Result<(Job, bool), Problem> {
+/// The job that the same request has made before. Errors: 422 when another request had the key.
+async fn earlier(
+    caller: &Caller<FinetuneRun>,
+    claim: Option<&Claim>,
+) -> Result<Option<Job>, Problem> {
+    let Some(claim) = claim else { return Ok(None) };
+    let me = caller.session.user_id().to_owned();
+    let select = Select::from(col::TABLE, &[col::id, col::request_hash])
+        .filter(Filter::Eq(col::request_key, claim.key.clone()))
+        .filter(Filter::Eq(col::created_by, me));
+    let found: Vec<Earlier> = caller.select(select).await?;
+    match found.into_iter().next() {
+        None => Ok(None),
+        Some(earlier) if earlier.request_hash.as_ref() == Some(&claim.hash) => {
+            job(caller, &earlier.id).await.map(Some)
+        }
+        Some(_) => Err(Problem::key_reused(
+            "this Idempotency-Key was used for a request with other content",
+        )),
+    }
+}
+
+/// Writes the job down.
+async fn begin(caller: &Caller<FinetuneRun>, material: &Material) -> Result<Job, Problem> {
     let id = clock::new_id();
     let args = json!({"id": id, "row": material.row});
     let command = Command::named("finetune_create", "finetune_job", &id, args)
         .audit("finetune.created", json!({}))
         .answer(200, &[], &json!({}))
-        // The job has the key itself: the provider is asked in between.
         .beside();
     let response = caller.write(command).await?;
     let Body::Full(body) = response.into_body() else {
         return Err(Problem::internal("the job was not answered as a whole"));
     };
-    let begun: Begun = serde_json::from_slice(&body)
-        .map_err(|_| Problem::internal("the job came in a form that was not expected"))?;
-    Ok((begun.job, begun.repeated))
+    serde_json::from_slice(&body)
+        .map_err(|_| Problem::internal("the job came in a form that was not expected"))
 }
 
 /// Uploads and asks; what goes wrong is kept with the job.

@@ -13,7 +13,8 @@ nodeai_store::columns! {
         id: Uuid, name: Text, provider: Text, provider_job_id: Text, base_url: Text, key_secret: Text, base_model: Text,
         result_model: Text, file_id: Uuid, settings: Json, status: Text, metrics: Json, error: Json, estimated_cost_pusd: Int,
         examples: Int, validation_examples: Int, tokens: Int, trained_tokens: Int, training_file: Text, validation_file: Text,
-        finished_at: Time, version: Int, created_at: Time, updated_at: Time,
+        finished_at: Time, version: Int, created_at: Time, updated_at: Time, created_by: Uuid, request_key: Text,
+        request_hash: Text,
     }
 }
 

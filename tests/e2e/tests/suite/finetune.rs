@@ -151,6 +151,9 @@ fn a_job_is_uploaded_trained_and_registered() {
     );
     let again = me.post_with(PATH, &[("idempotency-key", "once")], &body);
     assert_eq!(again.json["id"], made.json["id"], "{}", again.text);
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let other = me.post_with(PATH, &[("idempotency-key", "once")], &job(&me, "stand-in"));
+    assert_problem(&other, 422, "idempotency-key-reused");
     assert_eq!(me.get(PATH).json["data"].as_array().unwrap().len(), 1);
     // What left was redacted.
     let file = made.json["training_file"].as_str().unwrap();
