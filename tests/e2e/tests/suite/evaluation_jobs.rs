@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const PATH: &str = "/api/v1/rag-evaluation";
 
 /// A dataset of questions with answers; returns its id and the items by their questions.
-fn dataset(me: &Tenant, items: Value) -> (String, Value) {
+pub fn dataset(me: &Tenant, items: Value) -> (String, Value) {
     let name = uuid::Uuid::now_v7().to_string();
     let made = me.post(&format!("{PATH}/datasets"), &json!({"name": name}));
     assert_status(&made, 201);
@@ -26,7 +26,7 @@ fn dataset(me: &Tenant, items: Value) -> (String, Value) {
     (id, Value::Object(by.collect()))
 }
 
-fn questions() -> Value {
+pub fn questions() -> Value {
     json!([
         {"question": "When?", "expected": "It opens at nine.", "relevant": ["d1"]},
         {"question": "Where?", "expected": "It is in Rome.", "relevant": ["d2"]},
@@ -59,7 +59,7 @@ fn begin(me: &Tenant, body: &Value) -> Reply {
     made
 }
 
-fn drain(me: &Tenant) {
+pub fn drain(me: &Tenant) {
     assert_status(&me.post(&format!("{PATH}/drain"), &json!({})), 200);
     let runs = me.post("/api/v1/workflows/execute/drain", &json!({}));
     assert_status(&runs, 200);

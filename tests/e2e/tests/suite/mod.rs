@@ -17,6 +17,7 @@ mod deployed_runs;
 mod deployments;
 mod documents;
 mod evaluation;
+mod evaluation_command;
 mod evaluation_jobs;
 mod files;
 mod finetune;
