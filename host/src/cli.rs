@@ -47,6 +47,8 @@ pub enum Command {
     /// The vault.
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Runs an evaluation over the API, waits for it, and fails when it does not keep its limits.
+    Eval(Box<EvalArgs>),
     /// Says what is missing on this machine and how to mend it.
     Doctor(DatabaseArgs),
     /// Spans that did not reach the database.
@@ -201,6 +203,43 @@ pub struct RotateArgs {
     /// The database.
     #[command(flatten)]
     pub database: DatabaseArgs,
+}
+
+/// Flags of `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A file with the body of POST /api/v1/rag-evaluation/evaluations, or - for standard input.
+    #[arg(value_name = "FILE", conflicts_with = "id")]
+    pub file: Option<String>,
+    /// Waits for this evaluation instead of making one.
+    #[arg(long, value_name = "UUID")]
+    pub id: Option<String>,
+    /// Where the application is.
+    #[arg(
+        long,
+        env = "NODEAI_URL",
+        default_value = "http://127.0.0.1:3000",
+        value_name = "URL"
+    )]
+    pub url: String,
+    /// An API key with evaluations:run, evaluations:read and workflows:run.
+    #[arg(long, env = "NODEAI_KEY", value_name = "KEY", hide_env_values = true)]
+    pub key: String,
+    /// Fails when a metric's mean is below, such as faithfulness=0.8; may be repeated.
+    #[arg(long, value_name = "METRIC=MEAN")]
+    pub fail_below: Vec<String>,
+    /// Fails when a metric's mean is above, such as latency_ms=2000; may be repeated.
+    #[arg(long, value_name = "METRIC=MEAN")]
+    pub fail_above: Vec<String>,
+    /// Fails when a metric is significantly worse than at this evaluation.
+    #[arg(long, value_name = "UUID")]
+    pub baseline: Option<String>,
+    /// Seconds to wait for its end.
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    pub timeout: u64,
+    /// Prints the evaluation as JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be done with spans.

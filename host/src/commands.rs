@@ -1,6 +1,7 @@
 //! The commands of `nodeai`.
 mod build;
 mod doctor;
+mod eval;
 mod key;
 mod migrate;
 mod owner;
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Some(Command::Migrate(args)) => migrate::run(dir, &args).await,
         Some(Command::Key(KeyCommand::Create(args))) => key::run(dir, &args).await,
         Some(Command::Secrets(SecretsCommand::Rotate(args))) => secrets::rotate(dir, &args).await,
+        Some(Command::Eval(args)) => eval::run(&args).await,
         Some(Command::Doctor(args)) => doctor::run(dir, &args).await,
         Some(Command::Spans(SpansCommand::Replay(args))) => spans::run(dir, &args).await,
     }

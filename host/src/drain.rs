@@ -1,5 +1,5 @@
 //! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, documents
-//! of knowledge bases, alert rules, files that were deleted.
+//! of knowledge bases, evaluations, alert rules, files that were deleted, days of spans that are kept.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -57,6 +57,13 @@ const DOCUMENTS: Job = Job {
     most: 2,
 };
 
+const EVALUATIONS: Job = Job {
+    what: "evaluations",
+    path: "/api/v1/rag-evaluation/drain",
+    every: Duration::from_secs(1),
+    most: 1,
+};
+
 /// Rules look at hours; the application leaves out those that were asked within the minute.
 const ALERTS: Job = Job {
     what: "alert rules",
@@ -89,6 +96,7 @@ pub async fn run(url: String, token: String) {
         tick(&RUNS, &client, &url, &token),
         tick(&DELIVERIES, &client, &url, &token),
         tick(&DOCUMENTS, &client, &url, &token),
+        tick(&EVALUATIONS, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
         tick(&FILES, &client, &url, &token),
         tick(&ARCHIVES, &client, &url, &token),

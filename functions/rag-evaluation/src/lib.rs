@@ -1,15 +1,16 @@
-//! Evaluation: datasets of questions with what is expected and relevant, retrieval scored and compared.
+//! Evaluation: datasets of questions with what is expected and relevant; retrieval scored and compared; evaluations as jobs.
 
 mod compare;
 mod datasets;
+mod evaluations;
 mod score;
 
 nodeai_app::scope! {
-    /// Read datasets.
+    /// Read datasets and evaluations, compare evaluations.
     EvaluationsRead = "evaluations:read";
-    /// Make, change and remove datasets and their items.
+    /// Make, change and remove datasets and their items; label results; remove evaluations.
     EvaluationsWrite = "evaluations:write";
-    /// Score and compare.
+    /// Score and compare; make and cancel evaluations.
     EvaluationsRun = "evaluations:run";
 }
 
@@ -34,6 +35,71 @@ pub fn routes() -> nodeai_app::Routes {
             "/datasets/{id}/items",
             "Add items as its next version",
             datasets::items::import,
+        )
+        .post(
+            "/datasets/{id}/from-traces",
+            "Add question and answer of traces as its next version",
+            datasets::traces::handle,
+        )
+        .get(
+            "/metrics",
+            "What can be measured",
+            evaluations::metrics::handle,
+        )
+        .get(
+            "/evaluations",
+            "Evaluations, newest first",
+            evaluations::read::list,
+        )
+        .post(
+            "/evaluations",
+            "Make an evaluation, which goes on by itself",
+            evaluations::create::handle,
+        )
+        .post(
+            "/evaluations/compare",
+            "Compare two evaluations",
+            evaluations::compare::handle,
+        )
+        .get(
+            "/evaluations/{id}",
+            "One evaluation",
+            evaluations::read::get,
+        )
+        .delete(
+            "/evaluations/{id}",
+            "Remove an evaluation",
+            evaluations::remove::handle,
+        )
+        .post(
+            "/evaluations/{id}/cancel",
+            "End an evaluation",
+            evaluations::cancel::handle,
+        )
+        .get(
+            "/evaluations/{id}/results",
+            "Its results by item and metric",
+            evaluations::results::handle,
+        )
+        .put(
+            "/evaluations/{id}/labels",
+            "Say what results should be",
+            evaluations::labels::handle,
+        )
+        .get(
+            "/evaluations/{id}/agreement",
+            "How far scores and labels agree",
+            evaluations::agreement::handle,
+        )
+        .post(
+            "/evaluations/{id}/gate",
+            "Hold it against limits and a baseline",
+            evaluations::gate::handle,
+        )
+        .post(
+            "/drain",
+            "Work on evaluations that are due",
+            evaluations::drain::handle,
         )
         .post("/score", "Score what a retriever found", score::handle)
         .post("/compare", "Compare two retrievers", compare::handle)

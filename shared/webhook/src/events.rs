@@ -12,7 +12,7 @@ pub struct EventType {
 }
 
 /// All of them, by name.
-pub const CATALOGUE: [EventType; 9] = [
+pub const CATALOGUE: [EventType; 10] = [
     EventType {
         name: "alert.opened",
         description: "An alert rule began to fire",
@@ -28,6 +28,10 @@ pub const CATALOGUE: [EventType; 9] = [
     EventType {
         name: "deployment.changed",
         description: "A deployment was created, published, promoted, rolled back, paused, resumed or configured, or its canary changed",
+    },
+    EventType {
+        name: "evaluation.finished",
+        description: "An evaluation ended: it succeeded, failed, or somebody cancelled it",
     },
     EventType {
         name: "run.cancelled",
@@ -75,6 +79,14 @@ impl EventType {
                 "deployment_id": "0195e5a0-0000-7000-8000-00000000000d", "slug": "support", "environment": "prod",
                 "workflow_id": "0195e5a0-0000-7000-8000-0000000000f1", "status": "active", "action": "publish",
                 "number": 4, "from_version": 7, "to_version": 8, "details": {}}),
+            "evaluation.finished" => {
+                json!({"evaluation_id": "0195e5a0-0000-7000-8000-0000000000c1", "name": "Nightly",
+                "dataset_id": "0195e5a0-0000-7000-8000-0000000000c2", "dataset_version": 3, "status": "succeeded", "items": 40,
+                "summary": [{"metric": "faithfulness", "mean": 0.91, "n": 40, "interval": [0.86, 0.95], "failed": 0,
+                    "lower_is_better": false}],
+                "error": null, "cost_usd_micros": 12_500, "created_at": "2026-11-26T11:58:00.000000Z",
+                "finished_at": "2026-11-26T12:00:00.000000Z"})
+            }
             "run.cancelled" => run(
                 "cancelled",
                 json!({"kind": "cancelled", "message": "the run was cancelled"}),

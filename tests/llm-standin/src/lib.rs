@@ -2,13 +2,14 @@
 //! of OpenAI, Anthropic and Gemini, and does what a script or the model's name tells it.
 //!
 //! Without a script it answers `You said: <last user message>`. Models whose name contains
-//! `429`, `500`, `malformed`, `drop` or `slow` behave so. `POST /__script` queues behaviours,
+//! `429`, `500`, `malformed`, `drop` or `slow` behave so; one with `judge` in its name judges by words. `POST /__script` queues behaviours,
 //! `GET /__requests` shows what arrived, `DELETE /__requests` forgets both.
 
 mod anthropic;
 mod control;
 mod files;
 mod gemini;
+mod judge;
 mod openai;
 mod plan;
 mod storage;

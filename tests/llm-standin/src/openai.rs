@@ -43,7 +43,10 @@ async fn chat(State(shared): State<Shared>, Json(body): Json<Value>) -> Result<R
         .iter()
         .map(|message| content_text(&message["content"]))
         .collect();
-    let plan = Plan::draw(&shared, model, &prompt, error).await?;
+    let mut plan = Plan::draw(&shared, model, &prompt, error).await?;
+    if let Some(answer) = crate::judge::answer(&body) {
+        plan.text = answer;
+    }
     let id = shared.id("chatcmpl");
     if body["stream"] == true {
         let with_usage = body["stream_options"]["include_usage"] == true;

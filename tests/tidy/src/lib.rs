@@ -21,6 +21,7 @@ pub fn areas() -> Vec<(&'static str, Routes)> {
         ("deployments", deployments::routes()),
         ("execute", execute::routes()),
         ("files", files::routes()),
+        ("finetune", finetune::routes()),
         ("knowledge-base", knowledge_base::routes()),
         ("metrics", metrics::routes()),
         ("models", models::routes()),

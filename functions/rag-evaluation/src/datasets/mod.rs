@@ -1,6 +1,7 @@
 //! `/api/v1/rag-evaluation/datasets`
 
 pub mod items;
+pub mod traces;
 
 use crate::{EvaluationsRead, EvaluationsWrite};
 use http::header;

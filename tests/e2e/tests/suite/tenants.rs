@@ -62,6 +62,14 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/knowledge-base/{id}/documents/{document_id}") => {
             json!({"title": "mine now"})
         }
+        ("POST", "/api/v1/rag-evaluation/datasets/{id}/from-traces") => json!({}),
+        ("PUT", "/api/v1/rag-evaluation/evaluations/{id}/labels") => {
+            let item = uuid::Uuid::now_v7().to_string();
+            json!({"labels": [{"item_id": item, "metric": "mrr", "label": 1}]})
+        }
+        ("POST", "/api/v1/rag-evaluation/evaluations/{id}/gate") => {
+            json!({"limits": [{"metric": "mrr", "min": 0}]})
+        }
         ("PUT", "/api/v1/prompt-playground/prompts/{id}/labels") => json!({"labels": []}),
         ("PUT", "/api/v1/models/own/{id}") => {
             json!({"facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})
@@ -136,6 +144,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/files/": file["id"],
         "/api/v1/files/uploads/": uploads_id(owner),
         "/api/v1/files/links/": made(&link, json!({})),
+        "/api/v1/finetune/": finetune_job(owner),
         "/api/v1/deployments/": made("/api/v1/deployments", deployment),
         "/api/v1/workflows/execute/schedules/": made("/api/v1/workflows/execute/schedules",
             json!({"name": "s", "workflow_id": workflow_id, "cron": "@yearly"})),
@@ -168,6 +177,7 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/models/own/": made("/api/v1/models/own",
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
         "/api/v1/rag-evaluation/datasets/": made("/api/v1/rag-evaluation/datasets", json!({"name": "d"})),
+        "/api/v1/rag-evaluation/evaluations/": evaluation(owner),
         "/api/v1/prompt-playground/spans/": run.json["trace_id"],
         "/api/v1/prompt-playground/prompts/": made("/api/v1/prompt-playground/prompts",
             json!({"name": "p", "template": {"messages": [{"role": "user", "content": "hi"}]}})),
@@ -179,6 +189,31 @@ fn belongings(owner: &Tenant) -> Value {
         "/api/v1/profiles/invitations/": made("/api/v1/profiles/invitations",
             json!({"email": "somebody@example.org"})),
     })
+}
+
+/// A job at the stand-in.
+fn finetune_job(owner: &Tenant) -> Value {
+    let job = super::finetune::job(owner, "stand-in");
+    let made = owner.post("/api/v1/finetune", &job);
+    assert_eq!(made.status, 202, "{}", made.text);
+    made.json["id"].clone()
+}
+
+/// An evaluation of an answer that is there already.
+fn evaluation(owner: &Tenant) -> Value {
+    let path = "/api/v1/rag-evaluation";
+    let dataset = owner
+        .post(&format!("{path}/datasets"), &json!({"name": "evaluated"}))
+        .json;
+    let items = format!("{path}/datasets/{}/items", dataset["id"].as_str().unwrap());
+    let added = owner.post(&items, &json!({"items": [{"question": "q"}]}));
+    assert_eq!(added.status, 201, "{}", added.text);
+    let item = owner.get(&items).json["data"][0]["id"].clone();
+    let answers = json!({item.as_str().unwrap(): {"answer": "a"}});
+    let body = json!({"dataset_id": dataset["id"], "target": {"answers": answers}, "metrics": ["exact_match"]});
+    let made = owner.post(&format!("{path}/evaluations"), &body);
+    assert_eq!(made.status, 202, "{}", made.text);
+    made.json["id"].clone()
 }
 
 /// An upload that has not ended.
@@ -257,6 +292,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/workflows/folders",
         "/api/v1/workflows/shared",
         "/api/v1/files",
+        "/api/v1/finetune",
         "/api/v1/files/links",
         "/api/v1/workflows/execute",
         "/api/v1/workflows/execute/schedules",
@@ -278,6 +314,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/models/own",
         "/api/v1/prompt-playground/prompts",
         "/api/v1/rag-evaluation/datasets",
+        "/api/v1/rag-evaluation/evaluations",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",
         "/api/v1/observability/slos",

@@ -8,6 +8,7 @@ mod budgets;
 mod catalog;
 mod cost;
 mod engine;
+mod evaluations;
 mod files;
 mod foreign_owner;
 mod knowledge;
