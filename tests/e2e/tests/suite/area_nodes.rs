@@ -1,6 +1,6 @@
 //! Nodes that use the platform's own areas as the run's owner: files here; knowledge bases and tools with theirs.
 
-use super::{app, queue, runs::graph};
+use super::{app, knowledge, queue, runs::graph, tools};
 use e2e::{Tenant, assert_problem, assert_status};
 use serde_json::{Value, json};
 
@@ -194,4 +194,77 @@ fn a_definition_that_came_along_may_do_what_its_key_may() {
 fn a_runs_key_is_no_key_for_anybody() {
     let stranger = app().with_credential(&format!("nai_run_{}", "0".repeat(36)));
     assert_problem(&stranger.get("/api/v1/files"), 401, "unauthenticated");
+}
+
+#[test]
+fn passages_of_a_knowledge_base_go_into_a_prompt_and_the_trace_shows_the_search() {
+    let me = app().tenant();
+    let base = knowledge::base(&me, knowledge::hashed());
+    let ids = knowledge::add(&me, &base, knowledge::zoo());
+    knowledge::ready(&me, &base, &ids);
+    let id = base.rsplit('/').next().unwrap();
+    let find = json!({"knowledge_base": id, "query": "{{ inputs.question }}", "k": 1, "mode": "lexical",
+        "filter": {"kind": "animal"}});
+    let tell = json!({"template": "From {{ nodes.find.output.text }}"});
+    let document = chain(&[("find", "retrieve", find), ("tell", "template", tell)]);
+    let run = me.run(&document, json!({"question": "who sings in the sea?"}));
+    assert_eq!(run.json["status"], "succeeded", "{}", run.text);
+    let text = run.json["outputs"]["out"]["text"].as_str().unwrap();
+    assert!(text.starts_with("From [1] Whales sing"), "{text}");
+    let trace = run.json["trace_id"].as_str().unwrap();
+    let searched = || {
+        let tree = me.get(&format!("/api/v1/traces/{trace}"));
+        tree.text
+            .contains("\"gen_ai.operation.name\":\"retrieval\"")
+    };
+    // The search's own spans are stored after its answer.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !searched() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the search is not in the trace"
+        );
+    }
+    let other = app().tenant();
+    let refused = error(
+        &other,
+        &document,
+        json!({"question": "who sings in the sea?"}),
+    );
+    assert_eq!(refused["kind"], "not_found", "{refused}");
+}
+
+#[test]
+fn a_registered_tool_is_called_and_its_failure_is_the_nodes() {
+    let me = app().tenant();
+    let schema = json!({"input_schema": {"type": "object", "required": ["city"],
+        "properties": {"city": {"type": "string"}}}});
+    let made = tools::registered(&me, &tools::function("weather", schema));
+    let ask = |tool: &str, arguments: Value| {
+        let data = json!({"tool": tool, "arguments": arguments});
+        chain(&[("ask", "tool", data)])
+    };
+    for tool in ["weather", made.rsplit('/').next().unwrap()] {
+        let document = ask(tool, json!({"city": "{{ inputs.city }}"}));
+        let given = output(&me, &document, json!({"city": "Oslo"}));
+        assert!(given["output"].to_string().contains("Oslo"), "{given}");
+    }
+    let refused = error(&me, &ask("weather", json!({"city": 7})), json!({}));
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("/arguments/city"),
+        "{refused}"
+    );
+    let missing = error(&me, &ask("nothing", json!({})), json!({}));
+    assert_eq!(missing["kind"], "not_found", "{missing}");
+    let failing = json!({"config": {"url": format!("{}/web/status/503", app().llm.url)}});
+    tools::registered(&me, &tools::function("broken", failing));
+    let failed = error(&me, &ask("broken", json!({})), json!({}));
+    assert_eq!(
+        (&failed["kind"], &failed["retryable"]),
+        (&json!("http_status"), &json!(true)),
+        "{failed}"
+    );
 }

@@ -21,14 +21,19 @@ pub(super) fn spec() -> Spec {
             "required": ["knowledge_base", "query"],
             "properties": {
                 "knowledge_base": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id of the knowledge base"},
-                "query": {"type": "string", "minLength": 1, "maxLength": 10_000},
-                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "hybrid unless given"},
-                "k": {"type": "integer", "minimum": 1, "maximum": 200, "description": "How many passages"},
-                "filter": {"description": "Which documents, by their metadata; as the search of the knowledge base takes it"},
-                "fusion": {"description": "How both rankings become one; as the search takes it"},
-                "mmr": {"description": "Passages that say the same are thinned out; as the search takes it"},
+                "query": {"type": "string", "minLength": 1, "maxLength": 8_000},
+                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "By words, by meaning, or both; both where the base has vectors unless given"},
+                "k": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10, "description": "How many passages"},
+                "fusion": {"type": "string", "enum": ["rrf", "weighted"]},
+                "weights": {"type": "object", "description": "How much each list counts: lexical, vector"},
+                "candidates": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How long each list is"},
+                "filter": {"type": "object", "description": "A condition on documents' metadata, as the search of the knowledge base takes it"},
+                "documents": {"type": "array", "maxItems": 1_000, "items": {"type": "string"}, "description": "In these documents alone"},
+                "mmr": {"type": "object", "description": "Passages that say the same are thinned out: {\"lambda\": 0 to 1}"},
                 "rerank": {"type": "object", "description": "A model that puts the candidates in order: {\"model\": …}"},
-                "expand": {"description": "Gives what is around a passage, too; as the search takes it"},
+                "expand": {"type": "string", "enum": ["parent", "window"], "description": "Gives what a passage belongs to, too"},
+                "window": {"type": "integer", "minimum": 1, "maximum": 10, "description": "For window: passages on each side"},
+                "index": {"type": "integer", "minimum": 1, "description": "In this index; the active one unless given"},
             },
         }),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
@@ -57,7 +62,20 @@ struct Config {
 }
 
 /// What goes on to the search as it is.
-const HOW: [&str; 7] = ["mode", "k", "filter", "fusion", "mmr", "rerank", "expand"];
+const HOW: [&str; 12] = [
+    "mode",
+    "k",
+    "fusion",
+    "weights",
+    "candidates",
+    "filter",
+    "documents",
+    "mmr",
+    "rerank",
+    "expand",
+    "window",
+    "index",
+];
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: Config = call.config()?;

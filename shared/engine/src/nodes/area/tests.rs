@@ -94,18 +94,21 @@ fn a_content_is_given_as_asked() {
 
 #[test]
 fn a_tool_that_fails_says_why() {
-    let error = tool::output(
-        json!({"is_error": true, "content": [{"type": "text", "text": "no such customer"}]}),
+    let said = json!({"is_error": true, "output": null,
+        "error": {"kind": "http_status", "message": "the endpoint answered HTTP 503", "retryable": true}});
+    let error = tool::output(said).unwrap_err();
+    assert_eq!(
+        (error.kind.as_str(), error.retryable),
+        ("http_status", true)
     );
-    let error = error.unwrap_err();
+    assert_eq!(error.message, "the endpoint answered HTTP 503");
+    let error = tool::output(json!({"is_error": true, "output": "no such customer"})).unwrap_err();
     assert_eq!(
         (error.kind.as_str(), error.message.as_str()),
-        ("tool_failed", "no such customer")
+        ("tool_error", "no such customer")
     );
-    assert_eq!(
-        tool::output(json!({"is_error": false, "output": 1})).unwrap()["output"],
-        1
-    );
+    let fine = tool::output(json!({"is_error": false, "output": 1}));
+    assert_eq!(fine.unwrap()["output"], 1);
 }
 
 #[test]

@@ -72,12 +72,10 @@ pub(super) fn output(answer: Value) -> Result<Value, NodeError> {
     if answer["is_error"] != true {
         return Ok(answer);
     }
-    let said = answer["output"].as_str().map(str::to_owned);
-    let text = said.or_else(|| {
-        let parts = answer["content"].as_array()?.iter();
-        let texts = parts.filter_map(|part| part["text"].as_str());
-        Some(texts.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
-    });
-    let message = text.unwrap_or_else(|| "the tool failed and does not say why".to_owned());
-    Err(NodeError::new("tool_failed", message, false))
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let error = &answer["error"];
+    let said = text(&error["message"]).or_else(|| text(&answer["output"]));
+    let kind = error["kind"].as_str().unwrap_or("tool_error");
+    let message = said.unwrap_or_else(|| "the tool failed and does not say why".to_owned());
+    Err(NodeError::new(kind, message, error["retryable"] == true))
 }
