@@ -41,7 +41,8 @@ SELECT nodeai.allow_call('run_key');
 CREATE FUNCTION nodeai.scopes_of_run(q public.execution_queue, member_role text) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = '' AS $$
   SELECT coalesce(array_agg(s.scope ORDER BY s.scope), '{}')
-  FROM unnest(ARRAY['files:read', 'files:write', 'knowledge:read', 'knowledge:run', 'tools:read', 'tools:run']) s (scope)
+  FROM unnest(ARRAY['files:read', 'files:write', 'knowledge:read', 'knowledge:run', 'tools:read', 'tools:run',
+    'webhooks:run']) s (scope)
   WHERE nodeai.scope_covers(nodeai.scopes_of(member_role), s.scope)
     AND (q.key_id IS NULL OR q.workflow_id IS NOT NULL OR EXISTS (
       SELECT FROM public.api_keys k WHERE k.id = q.key_id AND nodeai.scope_covers(k.scopes, s.scope)))

@@ -18,6 +18,7 @@ mod remove;
 mod rotate;
 mod rules;
 mod seal;
+mod send;
 mod update;
 
 nodeai_app::scope! {
@@ -107,6 +108,7 @@ pub fn routes() -> nodeai_app::Routes {
             rotate::handle,
         )
         .post("/{id}/test", "Send a test event", probe::handle)
+        .post("/{id}/send", "Send an event of your own", send::handle)
         .post(
             "/{id}/replay",
             "Deliver once more what was made in a time",

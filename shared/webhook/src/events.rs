@@ -60,6 +60,16 @@ pub fn can_be_subscribed(name: &str) -> bool {
     name == "*" || name != "test" && CATALOGUE.iter().any(|event| event.name == name)
 }
 
+/// Whether somebody may send events of this type: one of their own, written as Standard Webhooks write types.
+pub fn is_own(name: &str) -> bool {
+    let word = |word: &str| {
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    name.len() <= 128
+        && name.split('.').all(word)
+        && !CATALOGUE.iter().any(|event| event.name == name)
+}
+
 impl EventType {
     /// A payload as it is sent.
     pub fn example(&self) -> Value {
@@ -133,6 +143,25 @@ fn alert(resolved_at: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_events_are_words_and_none_of_ours() {
+        for fine in ["order.shipped", "a", "Order_2.x.y"] {
+            assert!(is_own(fine), "{fine}");
+        }
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "run.completed",
+            "test",
+            "a/b",
+            &"x".repeat(129),
+        ] {
+            assert!(!is_own(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn every_event_has_an_example_and_its_own_place() {

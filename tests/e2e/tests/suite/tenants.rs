@@ -62,6 +62,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("PATCH", "/api/v1/knowledge-base/{id}/documents/{document_id}") => {
             json!({"title": "mine now"})
         }
+        ("POST", "/api/v1/webhooks/{id}/send") => json!({"event_type": "a.b", "data": {}}),
         ("POST", "/api/v1/rag-evaluation/datasets/{id}/from-traces") => json!({}),
         ("PUT", "/api/v1/rag-evaluation/evaluations/{id}/labels") => {
             let item = uuid::Uuid::now_v7().to_string();

@@ -362,3 +362,32 @@ fn an_alert_that_opens_and_ends_is_told() {
         opened.body["data"]["alert_id"]
     );
 }
+
+#[test]
+fn a_workflow_sends_an_event_of_its_own() {
+    let me = app().tenant();
+    let receiver = Receiver::answering("500,200");
+    let hook = subscribe(&me, &receiver, json!({"event_types": ["alert.opened"]}));
+    let data = json!({"webhook": hook["id"], "event_type": "order.shipped", "data": {"order": "{{ inputs.order }}"}});
+    let nodes = json!([
+        {"id": "in", "type": "input", "data": {}},
+        {"id": "tell", "type": "webhook", "data": data},
+        {"id": "out", "type": "output", "data": {"value": "{{ nodes.tell.output }}"}},
+    ]);
+    let document = super::runs::graph(nodes, &[("in", None, "tell"), ("tell", None, "out")]);
+    let run = me.run(&document, json!({"order": 7}));
+    assert_eq!(run.json["status"], "succeeded", "{}", run.text);
+    assert_eq!(run.json["outputs"]["out"]["status"], "pending");
+    let got = &receiver.until(&me, 2)[1];
+    assert_eq!(
+        (&got.body["type"], &got.body["data"]),
+        (&json!("order.shipped"), &json!({"order": 7}))
+    );
+    assert!(verified(got, hook["secret"].as_str().unwrap()), "{got:?}");
+    let send = |body: Value| me.post(&format!("{}/send", path_of(&hook)), &body);
+    let ours = send(json!({"event_type": "run.completed", "data": {}}));
+    assert_problem(&ours, 400, "invalid-input");
+    assert_eq!(ours.json["errors"][0]["pointer"], "/event_type");
+    let big = send(json!({"event_type": "a.b", "data": {"x": "y".repeat(300_000)}}));
+    assert_eq!(big.json["errors"][0]["pointer"], "/data", "{}", big.text);
+}

@@ -14,12 +14,13 @@ use crate::scope::{Local, Surroundings};
 use crate::template::Templates;
 
 /// Node types that can be tools: they give a value, run code, ask a database or an area, or send one request.
-const TOOLS: [&str; 29] = [
+const TOOLS: [&str; 30] = [
     "tool",
     "retrieve",
     "file_read",
     "file_extract",
     "file_write",
+    "webhook",
     "http",
     "postgres",
     "code",

@@ -136,7 +136,7 @@ pub(super) fn extract(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: ExtractConfig = call.config()?;
     let file = FileRef::read(&config.file, "/file")?;
     let path = format!("/api/v1/files/{}/text", segment(&file.id));
-    let area = AreaCall::new("files", Method::GET, path, Finish::Text);
+    let area = AreaCall::new("files", Method::GET, path, Finish::Whole);
     Ok(area.shown_as(json!({"file": file.id})).effect())
 }
 

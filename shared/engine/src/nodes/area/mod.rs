@@ -5,6 +5,7 @@ mod file;
 mod files;
 mod retrieve;
 mod tool;
+mod webhook;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -26,6 +27,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         Kind::new(files::read_spec(), files::read),
         Kind::new(files::extract_spec(), files::extract),
         Kind::new(files::write_spec(), files::write),
+        Kind::new(webhook::spec(), webhook::decide).checked(webhook::check),
     ]
 }
 
@@ -52,8 +54,8 @@ enum Finish {
     Tool,
     /// A file's content.
     Content(files::As),
-    /// A document's text.
-    Text,
+    /// The answer as it is.
+    Whole,
     /// The file that was stored.
     Stored,
 }
@@ -169,7 +171,7 @@ impl AreaCall {
             Finish::Passages => parsed(&reply).map(retrieve::output),
             Finish::Tool => parsed(&reply).and_then(tool::output),
             Finish::Content(kind) => files::content(*kind, &reply),
-            Finish::Text => parsed(&reply),
+            Finish::Whole => parsed(&reply),
             Finish::Stored => parsed(&reply).map(|file| file::shown(&file)),
         };
         (meta, output.map(Outcome::new))
