@@ -1,5 +1,6 @@
 //! Each file one thing that dies or is misconfigured.
 
+mod big_files;
 mod custom_nodes;
 mod database_gone;
 mod delivery_soak;
