@@ -18,6 +18,7 @@ def add(a: int, b: int) -> int:
 async def main() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen()
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
     config = uvicorn.Config(server.streamable_http_app(), log_level="error")
     await uvicorn.Server(config).serve(sockets=[listener])

@@ -8,7 +8,7 @@ mod tool;
 mod webhook;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 pub use self::file::FileRef;
@@ -208,9 +208,16 @@ fn refused(reply: &AreaReply<'_>) -> NodeError {
     error
 }
 
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// A text as one segment of a path.
 fn segment(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// A query of the fields that are there.

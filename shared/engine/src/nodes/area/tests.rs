@@ -40,6 +40,14 @@ fn a_file_that_was_stored_is_a_reference() {
 }
 
 #[test]
+fn an_id_is_written_as_it_is() {
+    let file = FileRef::read(&json!(ID), "/file").unwrap();
+    let request = AreaCall::content_of(&file).request().unwrap();
+    let expected = format!("http://files.spin.internal/api/v1/files/{ID}/content");
+    assert_eq!(request.uri(), expected.as_str());
+}
+
+#[test]
 fn a_refusal_names_what_is_wrong() {
     let problem = json!({"type": "https://nodeai.dev/problems/quota-exceeded", "title": "Full", "status": 507,
         "detail": "the quota is used up", "errors": [{"pointer": "/name", "detail": "is too long"}]});
