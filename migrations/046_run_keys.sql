@@ -17,7 +17,8 @@ CREATE FUNCTION nodeai.make_run_key(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   until timestamptz := clock_timestamp() + interval '15 minutes';
-  org uuid := nullif(nodeai.claims() ->> 'org_id', '')::uuid;
+  -- A user's own token does not say it.
+  org uuid := coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid;
 BEGIN
   DELETE FROM nodeai.run_keys k WHERE k.key_hash IN (
     SELECT x.key_hash FROM nodeai.run_keys x WHERE x.expires_at < clock_timestamp()
