@@ -40,12 +40,9 @@ fn unpacked(packed: &[u8]) -> String {
 /// Every span with all below it.
 fn flat(spans: &Value) -> Vec<&Value> {
     let spans = spans.as_array().into_iter().flatten();
-    let with_children = |span| {
-        let mut all = vec![span];
-        all.extend(flat(&span["children"]));
-        all
-    };
-    spans.flat_map(with_children).collect()
+    spans
+        .flat_map(|span| std::iter::once(span).chain(flat(&span["children"])))
+        .collect()
 }
 
 /// Whether a span has come back: what an exporter adds beside (the names of conventions, who wrote the lines) is no harm.
