@@ -8,7 +8,7 @@ use quick_xml::events::Event;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a part; the least that S3 takes of all but the last is 5 MiB.
-pub const PART: usize = 8 << 20;
+pub const PART: usize = 5 << 20;
 
 /// How buckets are named in URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
