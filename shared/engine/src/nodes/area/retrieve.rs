@@ -22,10 +22,15 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "knowledge_base": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id of the knowledge base"},
                 "query": {"type": "string", "minLength": 1, "maxLength": 10_000},
-                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "hybrid unless given"},
-                "k": {"type": "integer", "minimum": 1, "maximum": 200, "description": "How many passages"},
+                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "As the knowledge base's search settings say unless given"},
+                "k": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How many passages; more than 100 without their content alone"},
                 "filter": {"description": "Which documents, by their metadata; as the search of the knowledge base takes it"},
                 "fusion": {"description": "How both rankings become one; as the search takes it"},
+                "weights": {"description": "How much each ranking counts; as the search takes it"},
+                "rrf_k": {"type": "number", "minimum": 1, "maximum": 10_000, "description": "The constant of reciprocal rank fusion"},
+                "candidates": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How long each ranking is"},
+                "index": {"type": "integer", "minimum": 1, "description": "In this index; the active one unless given"},
+                "content": {"type": "boolean", "description": "False leaves out what the passages say: ids, places and scores are left"},
                 "mmr": {"description": "Passages that say the same are thinned out; as the search takes it"},
                 "rerank": {"type": "object", "description": "A model that puts the candidates in order: {\"model\": …}"},
                 "expand": {"description": "Gives what is around a passage, too; as the search takes it"},
@@ -57,7 +62,20 @@ struct Config {
 }
 
 /// What goes on to the search as it is.
-const HOW: [&str; 7] = ["mode", "k", "filter", "fusion", "mmr", "rerank", "expand"];
+const HOW: [&str; 12] = [
+    "mode",
+    "k",
+    "filter",
+    "fusion",
+    "weights",
+    "rrf_k",
+    "candidates",
+    "index",
+    "content",
+    "mmr",
+    "rerank",
+    "expand",
+];
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: Config = call.config()?;
@@ -89,9 +107,9 @@ pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
 /// The answer, with its passages as one text.
 pub(super) fn output(mut answer: Value) -> Value {
     let results = answer["results"].as_array().into_iter().flatten();
-    let passages = results.enumerate().map(|(at, result)| {
-        let content = result["content"].as_str().unwrap_or_default();
-        format!("[{}] {}", at + 1, content.trim())
+    let passages = results.enumerate().filter_map(|(at, result)| {
+        let content = result["content"].as_str()?;
+        Some(format!("[{}] {}", at + 1, content.trim()))
     });
     let text = passages.collect::<Vec<_>>().join("\n\n");
     if let Some(members) = answer.as_object_mut() {
