@@ -1,5 +1,5 @@
 //! The ticker: asks the application to work on what is due, schedules, runs of the queue, deliveries of webhooks, documents
-//! of knowledge bases, evaluations, alert rules, files that were deleted, days of spans that are kept.
+//! of knowledge bases, evaluations, experiments, alert rules, files that were deleted, days of spans that are kept.
 //! Elsewhere a schedule does (see deploy/).
 
 use std::sync::Arc;
@@ -64,6 +64,13 @@ const EVALUATIONS: Job = Job {
     most: 1,
 };
 
+const EXPERIMENTS: Job = Job {
+    what: "experiments",
+    path: "/api/v1/rag-optimization/drain",
+    every: Duration::from_secs(1),
+    most: 1,
+};
+
 /// Rules look at hours; the application leaves out those that were asked within the minute.
 const ALERTS: Job = Job {
     what: "alert rules",
@@ -97,6 +104,7 @@ pub async fn run(url: String, token: String) {
         tick(&DELIVERIES, &client, &url, &token),
         tick(&DOCUMENTS, &client, &url, &token),
         tick(&EVALUATIONS, &client, &url, &token),
+        tick(&EXPERIMENTS, &client, &url, &token),
         tick(&ALERTS, &client, &url, &token),
         tick(&FILES, &client, &url, &token),
         tick(&ARCHIVES, &client, &url, &token),

@@ -120,7 +120,7 @@ pub struct BasePatch {
     /// At most 10,000 characters; null for none.
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
-    /// How lexical search scores.
+    /// How lexical search scores, and what a search does that does not say it; replaces all of `search`.
     #[serde(default)]
     search: Option<Search>,
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
 /// The schema version that this build needs: the newest migration.
-const NEEDED_SCHEMA: i64 = 48;
+const NEEDED_SCHEMA: i64 = 49;
 
 /// Liveness.
 #[derive(Serialize, JsonSchema)]

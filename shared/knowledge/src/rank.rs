@@ -1,5 +1,6 @@
 //! Lists of candidates made one, and why each is where it is.
 
+use crate::Fault;
 use nodeai_rag::fusion::{RRF_K, reciprocal_rank, weighted};
 use nodeai_rag::metrics::Hit;
 use schemars::JsonSchema;
@@ -55,6 +56,39 @@ impl Default for Weights {
     }
 }
 
+impl Weights {
+    /// What is wrong with them, by pointers below `at`.
+    pub fn faults(&self, at: &str) -> Vec<Fault> {
+        let both = [("lexical", self.lexical), ("vector", self.vector)];
+        let wrong = both.iter().filter(|(_, w)| !(0.0..=100.0).contains(w));
+        let fault = |(name, _): &(&str, f64)| {
+            Fault::new(format!("{at}/{name}"), "out_of_range", "0 to 100")
+        };
+        wrong.map(fault).collect()
+    }
+}
+
+/// How a search makes one list of two.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct How {
+    /// Which lists count.
+    pub mode: Mode,
+    /// How two of them become one.
+    pub fusion: Fusion,
+    /// How much each counts.
+    pub weights: Weights,
+    /// The constant of reciprocal rank fusion; 60 when none.
+    pub rrf_k: Option<f64>,
+}
+
+/// Most candidates of each list.
+pub const MOST_CANDIDATES: usize = 400;
+
+/// How long each list is for `k` results when nobody says it.
+pub fn usual_candidates(k: usize) -> usize {
+    (k * 5).max(50).min(MOST_CANDIDATES.max(k))
+}
+
 /// A place in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
@@ -76,30 +110,29 @@ pub struct Ranking {
 }
 
 /// Makes one list of two; each is best first. A list that was not asked for is empty, and then the other's scores stay.
-pub fn fuse(
-    lexical: &[(String, f64)],
-    vector: &[(String, f64)],
-    mode: Mode,
-    fusion: Fusion,
-    weights: Weights,
-) -> Ranking {
-    let hits = match mode {
+pub fn fuse(lexical: &[(String, f64)], vector: &[(String, f64)], how: How) -> Ranking {
+    Ranking {
+        hits: ranked(lexical, vector, how),
+        lexical: places(lexical),
+        vector: places(vector),
+    }
+}
+
+/// As [`fuse`], without saying why each is where it is.
+pub fn ranked(lexical: &[(String, f64)], vector: &[(String, f64)], how: How) -> Vec<(String, f64)> {
+    match how.mode {
         Mode::Lexical => lexical.to_vec(),
         Mode::Vector => vector.to_vec(),
         Mode::Hybrid => {
             let (left, right) = (as_hits(lexical), as_hits(vector));
+            let weights = how.weights;
             let lists = [(weights.lexical, &left[..]), (weights.vector, &right[..])];
-            let fused = match fusion {
-                Fusion::Rrf => reciprocal_rank(&lists, RRF_K),
+            let fused = match how.fusion {
+                Fusion::Rrf => reciprocal_rank(&lists, how.rrf_k.unwrap_or(RRF_K)),
                 Fusion::Weighted => weighted(&lists),
             };
             fused.into_iter().map(|hit| (hit.id, hit.score)).collect()
         }
-    };
-    Ranking {
-        hits,
-        lexical: places(lexical),
-        vector: places(vector),
     }
 }
 
@@ -139,13 +172,7 @@ mod tests {
             list(&[("a", 9.0), ("b", 8.0)]),
             list(&[("c", 0.9), ("b", 0.8)]),
         );
-        let made = fuse(
-            &lexical,
-            &vector,
-            Mode::Hybrid,
-            Fusion::Rrf,
-            Weights::default(),
-        );
+        let made = fuse(&lexical, &vector, How::default());
         assert_eq!(made.hits[0].0, "b");
         assert_eq!(
             made.lexical["b"],
@@ -155,18 +182,43 @@ mod tests {
             }
         );
         assert_eq!(made.vector.get("a"), None);
-        let heavy = Weights {
-            lexical: 3.0,
-            vector: 1.0,
+        let heavy = How {
+            fusion: Fusion::Weighted,
+            weights: Weights {
+                lexical: 3.0,
+                vector: 1.0,
+            },
+            ..How::default()
         };
-        let made = fuse(&lexical, &vector, Mode::Hybrid, Fusion::Weighted, heavy);
+        let made = fuse(&lexical, &vector, heavy);
         assert_eq!(made.hits[0].0, "a");
+    }
+
+    #[test]
+    fn the_constant_of_reciprocal_ranks_can_be_chosen() {
+        let one = list(&[("a", 9.0)]);
+        let how = How {
+            rrf_k: Some(9.0),
+            ..How::default()
+        };
+        let made = fuse(&one, &[], how);
+        assert!((made.hits[0].1 - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn lists_are_five_times_as_long_as_what_is_given() {
+        let long = [1, 10, 20, 100].map(usual_candidates);
+        assert_eq!(long, [50, 50, 100, 400]);
     }
 
     #[test]
     fn one_list_keeps_its_scores() {
         let vector = list(&[("c", 0.9)]);
-        let made = fuse(&[], &vector, Mode::Vector, Fusion::Rrf, Weights::default());
+        let how = How {
+            mode: Mode::Vector,
+            ..How::default()
+        };
+        let made = fuse(&[], &vector, how);
         assert_eq!(made.hits, vector);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::Fault;
 use crate::analysis::{Analyser, Language};
+use crate::rank::{Fusion, Mode, Weights};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct Settings {
     /// Which model gives vectors; none for lexical search alone.
     #[serde(default)]
     pub embedding: Option<Embedding>,
-    /// How lexical search scores; may change at any time.
+    /// How lexical search scores, and what a search does that does not say it; may change at any time.
     #[serde(default)]
     pub search: Search,
 }
@@ -146,7 +147,7 @@ impl Embedding {
     }
 }
 
-/// How lexical search scores.
+/// How lexical search scores, and what a search does that does not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -156,6 +157,21 @@ pub struct Search {
     /// BM25's b, 0 to 1: how much the length of a chunk counts.
     #[serde(default = "default_b")]
     pub b: f64,
+    /// By words, by meaning, or both; both where the base has vectors unless given. An index without vectors is searched by words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How the two lists of `hybrid` become one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<Fusion>,
+    /// How much each list counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
+    /// The constant of reciprocal rank fusion, 1 to 10,000; 60 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rrf_k: Option<f64>,
+    /// How many results, 1 to 100; 10 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k: Option<usize>,
 }
 
 fn default_k1() -> f64 {
@@ -171,6 +187,11 @@ impl Default for Search {
         Self {
             k1: default_k1(),
             b: default_b(),
+            mode: None,
+            fusion: None,
+            weights: None,
+            rrf_k: None,
+            k: None,
         }
     }
 }
@@ -279,11 +300,19 @@ impl Search {
     /// What is wrong with it.
     pub fn faults(&self, at: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
-        if !(0.0..=10.0).contains(&self.k1) {
-            faults.push(Fault::new(format!("{at}/k1"), "out_of_range", "0 to 10"));
-        }
-        if !(0.0..=1.0).contains(&self.b) {
-            faults.push(Fault::new(format!("{at}/b"), "out_of_range", "0 to 1"));
+        let mut require = |holds: bool, field: &str, detail: &str| {
+            if !holds {
+                faults.push(Fault::new(format!("{at}/{field}"), "out_of_range", detail));
+            }
+        };
+        require((0.0..=10.0).contains(&self.k1), "k1", "0 to 10");
+        require((0.0..=1.0).contains(&self.b), "b", "0 to 1");
+        let constant = self.rrf_k.is_none_or(|k| (1.0..=10_000.0).contains(&k));
+        require(constant, "rrf_k", "1 to 10000");
+        let few = self.k.is_none_or(|k| (1..=100).contains(&k));
+        require(few, "k", "1 to 100");
+        if let Some(weights) = &self.weights {
+            faults.extend(weights.faults(&format!("{at}/weights")));
         }
         faults
     }
@@ -309,7 +338,7 @@ mod tests {
             "chunking": {"size": 10, "overlap": 9, "parent_size": 5},
             "lexical": {"language": "german", "stop_words": true},
             "embedding": {"model": "{{x}}", "dimensions": 0, "key_secret": "a b"},
-            "search": {"b": 2},
+            "search": {"b": 2, "rrf_k": 0, "k": 101, "weights": {"vector": -1}},
         }))
         .unwrap();
         let faults = settings.faults("/settings");
@@ -325,6 +354,9 @@ mod tests {
                 "/settings/embedding/dimensions",
                 "/settings/embedding/key_secret",
                 "/settings/search/b",
+                "/settings/search/rrf_k",
+                "/settings/search/k",
+                "/settings/search/weights/vector",
             ]
         );
     }

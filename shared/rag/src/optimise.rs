@@ -59,6 +59,15 @@ impl Finalist {
     }
 }
 
+/// How a setting did in the search.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Tried {
+    /// The mean of its scores; 0 when it was asked nothing.
+    pub mean: f64,
+    /// Questions that it was asked.
+    pub questions: usize,
+}
+
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Outcome {
@@ -68,6 +77,8 @@ pub struct Outcome {
     pub rounds: Vec<Round>,
     /// The finalists, best first.
     pub finalists: Vec<Finalist>,
+    /// Each setting on the questions of the search. Means of as many questions can be compared: they are the same ones.
+    pub tried: Vec<Tried>,
     /// Answers that were scored. All settings on all questions would be `settings × questions`.
     pub evaluations: usize,
     /// Questions of the search, and of the verdict.
@@ -99,6 +110,18 @@ impl<F: FnMut(usize, usize) -> Option<f64>> Table<F> {
             .iter()
             .map(|question| self.score(setting, *question))
             .collect()
+    }
+
+    /// What is known of each setting on these questions.
+    fn tried(&self, questions: &[usize]) -> Vec<Tried> {
+        let one = |scores: &Vec<Option<f64>>| {
+            let known: Vec<f64> = questions.iter().filter_map(|q| scores[*q]).collect();
+            Tried {
+                mean: known.iter().sum::<f64>() / known.len().max(1) as f64,
+                questions: known.len(),
+            }
+        };
+        self.scores.iter().map(one).collect()
     }
 
     fn sum(&mut self, setting: usize, questions: &[usize]) -> f64 {
@@ -151,6 +174,7 @@ pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> 
             false => seen * KEPT,
         };
     }
+    let tried = table.tried(searched);
     let finalists = verdict(&mut table, &alive, of, judged);
     Outcome {
         winner: finalists
@@ -159,6 +183,7 @@ pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> 
             .map(|one| one.setting),
         rounds,
         finalists,
+        tried,
         evaluations: table.evaluations,
         questions: (searched.len(), judged.len()),
     }
@@ -266,6 +291,19 @@ mod tests {
         });
         assert_eq!((twice, asked.len()), (0, first.evaluations));
         assert_eq!(first, search(of(3), problem(3, 5, 0.1)));
+    }
+
+    #[test]
+    fn each_setting_keeps_what_it_came_to() {
+        let outcome = search(of(3), problem(3, 5, 0.12));
+        let (asked, tried) = (outcome.questions.0, &outcome.tried);
+        assert_eq!(tried.len(), SETTINGS);
+        assert!(tried.iter().all(|one| (9..=asked).contains(&one.questions)));
+        let last = outcome.rounds.last().expect("a round");
+        assert!(last.kept.iter().all(|s| tried[*s].questions == asked));
+        let best = last.kept[0];
+        let all = tried.iter().filter(|one| one.questions == asked);
+        assert!(all.into_iter().all(|one| one.mean <= tried[best].mean));
     }
 
     #[test]

@@ -4,13 +4,17 @@ use crate::rules;
 use nodeai_app::inputs::is_uuid;
 use nodeai_http::{Check, Checker};
 use nodeai_knowledge::filter::jsonpath;
-use nodeai_knowledge::rank::{Fusion, Mode, Place, Weights};
+use nodeai_knowledge::rank::{
+    Fusion, How, MOST_CANDIDATES, Mode, Place, Weights, usual_candidates,
+};
+use nodeai_knowledge::settings::Search;
 use nodeai_runs::model::Usage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A question to a knowledge base.
+/// A question to a knowledge base. What it leaves out of `mode`, `k`, `fusion`, `weights` and `rrf_k` is as `settings.search` of the base
+/// says.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchInput {
@@ -19,15 +23,18 @@ pub struct SearchInput {
     /// By words, by meaning, or both; both where the base has vectors unless given.
     #[serde(default)]
     pub mode: Option<Mode>,
-    /// How many results: 1 to 100, 10 unless given.
-    #[serde(default = "ten")]
-    pub k: usize,
+    /// How many results: 1 to 100, with `content: false` to 400; 10 unless given.
+    #[serde(default)]
+    pub k: Option<usize>,
     /// How the two lists of `hybrid` become one.
     #[serde(default)]
-    pub fusion: Fusion,
+    pub fusion: Option<Fusion>,
     /// How much each list counts.
     #[serde(default)]
-    pub weights: Weights,
+    pub weights: Option<Weights>,
+    /// The constant of reciprocal rank fusion, 1 to 10,000; 60 unless given.
+    #[serde(default)]
+    pub rrf_k: Option<f64>,
     /// How long each list is: `k` to 400; five times `k`, at least 50, unless given.
     #[serde(default)]
     pub candidates: Option<usize>,
@@ -56,10 +63,13 @@ pub struct SearchInput {
     /// Says of each result why it is where it is.
     #[serde(default)]
     pub explain: bool,
+    /// False leaves out what results say, their titles and metadata: ids, places and scores are left.
+    #[serde(default = "yes")]
+    pub content: bool,
 }
 
-fn ten() -> usize {
-    10
+fn yes() -> bool {
+    true
 }
 
 fn one() -> usize {
@@ -106,11 +116,35 @@ pub enum Expand {
     Window,
 }
 
-impl SearchInput {
+/// Results when neither the question nor the base says how many.
+const TEN: usize = 10;
+
+/// A search with all that was left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Which lists, and how they become one.
+    pub how: How,
+    /// How many results.
+    pub k: usize,
     /// How long each list is.
-    pub fn wanted(&self) -> usize {
-        let usual = (self.k * 5).max(50);
-        self.candidates.unwrap_or(usual).clamp(self.k, 400)
+    pub wanted: usize,
+}
+
+impl SearchInput {
+    /// The search that this is where the base says `usual`.
+    pub fn plan(&self, usual: &Search, mode: Mode) -> Plan {
+        let k = self.k.or(usual.k).unwrap_or(TEN);
+        let wanted = self.candidates.unwrap_or(usual_candidates(k));
+        Plan {
+            how: How {
+                mode,
+                fusion: self.fusion.or(usual.fusion).unwrap_or_default(),
+                weights: self.weights.or(usual.weights).unwrap_or_default(),
+                rrf_k: self.rrf_k.or(usual.rrf_k),
+            },
+            k,
+            wanted: wanted.clamp(k, MOST_CANDIDATES),
+        }
     }
 }
 
@@ -119,28 +153,21 @@ impl Check for SearchInput {
         c.length(&self.query, 1, 8_000, "/query");
         let blank = self.query.trim().is_empty();
         c.require(!blank, "/query", "length", "must not be blank");
-        c.require(
-            (1..=100).contains(&self.k),
-            "/k",
-            "out_of_range",
-            "1 to 100",
-        );
-        let many = self.candidates.is_none_or(|n| (self.k..=400).contains(&n));
+        let (most, detail) = match self.content {
+            true => (100, "1 to 100"),
+            false => (MOST_CANDIDATES, "1 to 400"),
+        };
+        let k = self.k.unwrap_or(TEN);
+        c.require((1..=most).contains(&k), "/k", "out_of_range", detail);
+        let many = self.candidates.is_none_or(|n| (k..=400).contains(&n));
         c.require(many, "/candidates", "out_of_range", "k to 400");
         let window = (1..=10).contains(&self.window);
         c.require(window, "/window", "out_of_range", "1 to 10");
-        for (name, weight) in [
-            ("lexical", self.weights.lexical),
-            ("vector", self.weights.vector),
-        ] {
-            let holds = (0.0..=100.0).contains(&weight);
-            c.require(
-                holds,
-                &format!("/weights/{name}"),
-                "out_of_range",
-                "0 to 100",
-            );
+        if let Some(weights) = &self.weights {
+            rules::report(c, weights.faults("/weights"));
         }
+        let constant = self.rrf_k.is_none_or(|k| (1.0..=10_000.0).contains(&k));
+        c.require(constant, "/rrf_k", "out_of_range", "1 to 10000");
         if let Some(Err(faults)) = self.filter.as_ref().map(|f| jsonpath(f, "/filter")) {
             rules::report(c, faults);
         }
@@ -161,7 +188,7 @@ impl Check for SearchInput {
             c.require(holds, "/mmr/lambda", "out_of_range", "0 to 1");
         }
         if let Some(rerank) = &self.rerank {
-            rerank.check(c, self.k);
+            rerank.check(c, k);
         }
     }
 }
@@ -206,6 +233,8 @@ pub struct SearchOutput {
     pub candidates: Candidates,
     /// What models were asked for vectors and relevance.
     pub usage: Usage,
+    /// How long it took, milliseconds.
+    pub took_ms: f64,
 }
 
 /// How many candidates there were.
@@ -225,7 +254,8 @@ pub struct Found {
     /// Its document.
     pub document_id: String,
     /// The document's title.
-    pub title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// Where the document comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_uri: Option<String>,
@@ -236,9 +266,11 @@ pub struct Found {
     /// Where it ends.
     pub end: i64,
     /// What it says.
-    pub content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// The document's metadata, and `headings` above the chunk.
-    pub metadata: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
     /// By the last of the stages; scales differ between them.
     pub score: f64,
     /// What it belongs to, when asked for.

@@ -28,16 +28,16 @@ struct Frame {
 }
 
 impl Stages {
-    /// Begins.
-    pub fn begin(cx: &Cx, base: &str, input: &SearchInput) -> Self {
+    /// Begins: lists of `wanted` candidates, at a time.
+    pub fn begin(cx: &Cx, base: &str, input: &SearchInput, wanted: usize, since_us: i64) -> Self {
         Self {
             spans: Vec::new(),
-            since_us: clock::now_us(),
+            since_us,
             frame: Frame {
                 cx_trace: cx.trace,
                 query: input.query.clone(),
                 source: base.to_owned(),
-                k: input.wanted(),
+                k: wanted,
                 filter: input.filter.clone(),
             },
         }
@@ -106,6 +106,7 @@ impl Stages {
     pub fn end(mut self, cx: &Cx, results: &[Found]) {
         let whole: Vec<Value> = results
             .iter()
+            .take(MOST_NAMED)
             .map(|one| {
                 json!({"id": one.chunk_id, "score": one.score, "content": one.content,
                     "metadata": {"document_id": one.document_id, "title": one.title}})

@@ -172,12 +172,12 @@ pub fn diversify(store: &Store, candidates: &mut Vec<Candidate>, lambda: f64, co
     }
 }
 
-/// Candidates as results.
+/// Candidates as results, with the explanation and the content where these are wanted.
 pub fn results(
     store: &Store,
     ranking: &Ranking,
     candidates: &[Candidate],
-    explain: bool,
+    (explain, content): (bool, bool),
 ) -> Vec<Found> {
     let found = candidates.iter().filter_map(|candidate| {
         let chunk = store.chunks.get(&candidate.id)?;
@@ -192,15 +192,15 @@ pub fn results(
         Some(Found {
             chunk_id: chunk.id.clone(),
             document_id: chunk.document_id.clone(),
-            title: chunk.title.clone(),
-            source_uri: chunk.source_uri.clone(),
+            title: content.then(|| chunk.title.clone()),
+            source_uri: chunk.source_uri.clone().filter(|_| content),
             number: chunk.number,
             start: chunk.start,
             end: chunk.end,
-            content: chunk.content.clone(),
-            metadata: chunk.metadata.clone(),
+            content: content.then(|| chunk.content.clone()),
+            metadata: content.then(|| chunk.metadata.clone()),
             score: candidate.score,
-            expanded: chunk.expanded.clone(),
+            expanded: chunk.expanded.clone().filter(|_| content),
             explain: explain.then(explained),
         })
     });

@@ -67,7 +67,7 @@ pub fn build(
 }
 
 /// A question as a judge reads it: of several inputs the one that is named so, or all of them.
-fn question(question: &Value) -> String {
+pub(crate) fn question(question: &Value) -> String {
     let named = ["question", "query", "input", "prompt"];
     match question {
         Value::Object(inputs) => {

@@ -8,6 +8,7 @@ mod prompts;
 mod verdicts;
 
 pub use formulas::{Counts, Grid, average_precision, cosine, fbeta, noise_sensitivity};
+pub(crate) use graph::question;
 pub use graph::{Ask, build};
 pub use verdicts::{Judgement, read};
 

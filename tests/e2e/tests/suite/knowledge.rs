@@ -133,6 +133,11 @@ fn bad_input_has_pointers() {
             "/settings/search/b",
         ),
         (
+            PATH.to_owned(),
+            json!({"name": "x", "settings": {"search": {"weights": {"vector": 101}}}}),
+            "/settings/search/weights/vector",
+        ),
+        (
             format!("{path}/documents"),
             json!({"documents": []}),
             "/documents",
@@ -189,6 +194,51 @@ fn bad_input_has_pointers() {
         &json!({"query": "x", "index": 9}),
     );
     assert_problem(&reply, 404, "not-found");
+}
+
+#[test]
+fn what_a_search_leaves_out_is_as_the_base_says() {
+    let me = app().tenant();
+    let path = base(&me, hashed());
+    let ids = add(&me, &path, zoo());
+    ready(&me, &path, &ids);
+    let usual = search(&me, &path, json!({"query": "sing"}));
+    assert_eq!(usual["mode"], "hybrid");
+    let settings = json!({"mode": "lexical", "k": 1, "fusion": "weighted", "weights": {"lexical": 2}, "rrf_k": 10});
+    assert_status(&me.patch(&path, &json!({"search": settings})), 200);
+    let found = search(&me, &path, json!({"query": "sing"}));
+    assert_eq!(
+        (&found["mode"], titles(&found).len()),
+        (&json!("lexical"), 1)
+    );
+    assert!(found["took_ms"].as_f64().unwrap() > 0.0, "{found}");
+    // What is said counts.
+    let both = search(
+        &me,
+        &path,
+        json!({"query": "sing", "mode": "hybrid", "k": 3}),
+    );
+    assert_eq!((&both["mode"], titles(&both).len()), (&json!("hybrid"), 3));
+    let bare = search(
+        &me,
+        &path,
+        json!({"query": "sing", "k": 400, "content": false}),
+    );
+    let first = &bare["results"][0];
+    assert!(first["chunk_id"].is_string() && first["document_id"].is_string());
+    assert!(first.get("content").is_none() && first.get("metadata").is_none());
+    let many = json!({"query": "sing", "k": 101});
+    assert_problem(
+        &me.post(&format!("{path}/search"), &many),
+        400,
+        "invalid-input",
+    );
+    // An index without vectors is searched by words, whatever the base says.
+    let plain = base(&me, json!({"search": {"mode": "vector"}}));
+    assert_eq!(
+        search(&me, &plain, json!({"query": "x"}))["mode"],
+        "lexical"
+    );
 }
 
 #[test]

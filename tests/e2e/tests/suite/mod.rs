@@ -21,6 +21,7 @@ mod documents;
 mod evaluation;
 mod evaluation_command;
 mod evaluation_jobs;
+mod experiments;
 mod files;
 mod finetune;
 mod flow;

@@ -179,6 +179,7 @@ fn belongings(owner: &Tenant) -> Value {
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
         "/api/v1/rag-evaluation/datasets/": made("/api/v1/rag-evaluation/datasets", json!({"name": "d"})),
         "/api/v1/rag-evaluation/evaluations/": evaluation(owner),
+        "/api/v1/rag-optimization/experiments/": experiment(owner),
         "/api/v1/prompt-playground/spans/": run.json["trace_id"],
         "/api/v1/prompt-playground/prompts/": made("/api/v1/prompt-playground/prompts",
             json!({"name": "p", "template": {"messages": [{"role": "user", "content": "hi"}]}})),
@@ -213,6 +214,24 @@ fn evaluation(owner: &Tenant) -> Value {
     let answers = json!({item.as_str().unwrap(): {"answer": "a"}});
     let body = json!({"dataset_id": dataset["id"], "target": {"answers": answers}, "metrics": ["exact_match"]});
     let made = owner.post(&format!("{path}/evaluations"), &body);
+    assert_eq!(made.status, 202, "{}", made.text);
+    made.json["id"].clone()
+}
+
+/// An experiment on an empty base.
+fn experiment(owner: &Tenant) -> Value {
+    let base = owner.post("/api/v1/knowledge-base", &json!({"name": "tried"}));
+    let path = "/api/v1/rag-evaluation/datasets";
+    let dataset = owner.post(path, &json!({"name": "tried"})).json;
+    let items = format!("{path}/{}/items", dataset["id"].as_str().unwrap());
+    let added = owner.post(
+        &items,
+        &json!({"items": [{"question": "q", "relevant": ["d"]}]}),
+    );
+    assert_eq!(added.status, 201, "{}", added.text);
+    let body =
+        json!({"name": "e", "knowledge_base_id": base.json["id"], "dataset_id": dataset["id"]});
+    let made = owner.post("/api/v1/rag-optimization/experiments", &body);
     assert_eq!(made.status, 202, "{}", made.text);
     made.json["id"].clone()
 }
@@ -316,6 +335,7 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/prompt-playground/prompts",
         "/api/v1/rag-evaluation/datasets",
         "/api/v1/rag-evaluation/evaluations",
+        "/api/v1/rag-optimization/experiments",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",
         "/api/v1/observability/slos",

@@ -9,6 +9,7 @@ mod catalog;
 mod cost;
 mod engine;
 mod evaluations;
+mod experiments;
 mod files;
 mod foreign_owner;
 mod knowledge;

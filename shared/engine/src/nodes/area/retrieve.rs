@@ -22,10 +22,12 @@ pub(super) fn spec() -> Spec {
             "properties": {
                 "knowledge_base": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Id of the knowledge base"},
                 "query": {"type": "string", "minLength": 1, "maxLength": 8_000},
-                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "By words, by meaning, or both; both where the base has vectors unless given"},
-                "k": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10, "description": "How many passages"},
+                "mode": {"type": "string", "enum": ["lexical", "vector", "hybrid"], "description": "By words, by meaning, or both; as the base's search settings say unless given"},
+                "k": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How many passages, 10 unless the base says otherwise; more than 100 without their content alone"},
                 "fusion": {"type": "string", "enum": ["rrf", "weighted"]},
                 "weights": {"type": "object", "description": "How much each list counts: lexical, vector"},
+                "rrf_k": {"type": "number", "minimum": 1, "maximum": 10_000, "description": "The constant of reciprocal rank fusion"},
+                "content": {"type": "boolean", "description": "False leaves out what the passages say: ids, places and scores are left"},
                 "candidates": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How long each list is"},
                 "filter": {"type": "object", "description": "A condition on documents' metadata, as the search of the knowledge base takes it"},
                 "documents": {"type": "array", "maxItems": 1_000, "items": {"type": "string"}, "description": "In these documents alone"},
@@ -62,11 +64,13 @@ struct Config {
 }
 
 /// What goes on to the search as it is.
-const HOW: [&str; 12] = [
+const HOW: [&str; 14] = [
     "mode",
     "k",
     "fusion",
     "weights",
+    "rrf_k",
+    "content",
     "candidates",
     "filter",
     "documents",
@@ -107,9 +111,9 @@ pub(super) fn check(data: &Map<String, Value>, at: &str, faults: &mut Faults) {
 /// The answer, with its passages as one text.
 pub(super) fn output(mut answer: Value) -> Value {
     let results = answer["results"].as_array().into_iter().flatten();
-    let passages = results.enumerate().map(|(at, result)| {
-        let content = result["content"].as_str().unwrap_or_default();
-        format!("[{}] {}", at + 1, content.trim())
+    let passages = results.enumerate().filter_map(|(at, result)| {
+        let content = result["content"].as_str()?;
+        Some(format!("[{}] {}", at + 1, content.trim()))
     });
     let text = passages.collect::<Vec<_>>().join("\n\n");
     if let Some(members) = answer.as_object_mut() {

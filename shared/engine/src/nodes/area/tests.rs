@@ -126,4 +126,6 @@ fn passages_are_one_text() {
         super::retrieve::output(results)["text"],
         "[1] one\n\n[2] two"
     );
+    let bare = json!({"results": [{"chunk_id": "a", "score": 1.0}]});
+    assert_eq!(super::retrieve::output(bare)["text"], "");
 }

@@ -1,0 +1,91 @@
+//! `GET /api/v1/rag-optimization/experiments`, `GET /api/v1/rag-optimization/experiments/{id}`
+
+use super::model::{Experiment, SHOWN, experiments as col};
+use crate::OptimizationsRead;
+use http::header;
+use nodeai_app::inputs::uuid_filter;
+use nodeai_app::{Caller, PathId, Query};
+use nodeai_http::page::Page;
+use nodeai_http::{Problem, etag, reply::Json};
+use nodeai_store::{Filter, Select};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Filters and paging.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// Only those of this knowledge base (UUID).
+    knowledge_base_id: Option<String>,
+    /// Only those of this dataset (UUID).
+    dataset_id: Option<String>,
+    /// Only those in this state.
+    status: Option<State>,
+    /// Rows per page: 1 to 200, 50 unless given.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// State of an experiment.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nobody has begun.
+    Queued,
+    /// Questions are searched, or settings tried.
+    Running,
+    /// All settings were tried.
+    Succeeded,
+    /// It could not go on, or nothing was found.
+    Failed,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl State {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Experiments, newest first.
+pub async fn list(
+    caller: Caller<OptimizationsRead>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<Experiment>>, Problem> {
+    let mut select = Select::from(col::TABLE, SHOWN);
+    let ids = [
+        (col::knowledge_base_id, query.knowledge_base_id),
+        (col::dataset_id, query.dataset_id),
+    ];
+    for (column, id) in ids {
+        if let Some(filter) = uuid_filter(column, id)? {
+            select = select.filter(filter);
+        }
+    }
+    if let Some(state) = query.status {
+        select = select.filter(Filter::Eq(col::status, state.name().to_owned()));
+    }
+    let page = (query.limit, query.cursor);
+    caller
+        .newest(select, col::id, page, |one: &Experiment| &one.id)
+        .await
+}
+
+/// One experiment with its progress, and its outcome once it has ended.
+pub async fn get(
+    caller: Caller<OptimizationsRead>,
+    PathId(id): PathId,
+) -> Result<Json<Experiment>, Problem> {
+    let select = Select::from(col::TABLE, SHOWN).filter(Filter::Eq(col::id, id));
+    let found: Experiment = caller.find(select, "experiment").await?;
+    let tag = etag::of(found.version);
+    Ok(Json::ok(found).header(header::ETAG, tag))
+}
