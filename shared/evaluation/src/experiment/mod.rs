@@ -70,7 +70,7 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     pub fn taken(space: Value, baseline: Value) -> Taken {
-        serde_json::from_value(json!({"id": "e", "org_id": "o", "lease_token": 1, "knowledge_base_id": "b", "index": 2,
+        serde_json::from_value(json!({"id": "e", "org_id": "o", "lease_token": 1, "knowledge_base_id": "0195e5a0-0000-7000-8000-00000000000b", "index": 2,
             "vectors": true, "depth": 50, "search_space": space, "baseline": baseline, "base_search": {"k1": 1.2, "b": 0.75},
             "metric": "mrr", "seed": 1}))
         .expect("taken")

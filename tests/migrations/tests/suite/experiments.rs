@@ -50,7 +50,7 @@ async fn world(questions: usize, budget: Value) -> World {
     assert_eq!(session.call("write", write).await["outcome"], "done");
     let item = |relevant: Value| json!({"id": id(), "question": "q", "expected": null, "relevant": relevant, "metadata": {}, "source_trace_id": null});
     let mut items: Vec<Value> = (0..questions).map(|_| item(json!(["d1"]))).collect();
-    items.extend([item(json!([])), item(Value::Null)]);
+    items.extend([item(json!([])), item(json!([]))]);
     let args = json!({"dataset_id": dataset, "items": items});
     done(&session, "eval_import", args).await;
     let row = json!({"knowledge_base_id": base, "dataset_id": dataset, "dataset_version": null, "name": "n",
