@@ -16,7 +16,7 @@ const GROWTH_OF_PARTS: u64 = 128 << 20;
 
 fn uploads(app: &App, store: &str, growth: u64) {
     let megabytes = std::env::var("NODEAI_SOAK_FILE_MB").ok();
-    let size = megabytes.and_then(|n| n.parse().ok()).unwrap_or(40_u64) << 20;
+    let size = megabytes.and_then(|n| n.parse().ok()).unwrap_or(24_u64) << 20;
     let me = app.tenant();
     let endpoint = format!("{}/api/v1/files/uploads", app.url);
     // What one file takes, whatever its size, is there before it is looked at: instances, connections, buffers.

@@ -57,7 +57,7 @@ fn document() -> Value {
 #[test]
 fn every_delivery_arrives_whatever_dies() {
     let wanted = std::env::var("NODEAI_SOAK_DELIVERIES").ok();
-    let wanted: usize = wanted.and_then(|n| n.parse().ok()).unwrap_or(400);
+    let wanted: usize = wanted.and_then(|n| n.parse().ok()).unwrap_or(240);
     let between = Duration::from_secs(if wanted > 5_000 { 30 } else { 6 });
     let (_, _, url) = fresh_database();
     let mortal = Mortal::new(&url, &format!("1:{}", "ab".repeat(32)));
