@@ -6,4 +6,4 @@ mod session;
 
 pub use cluster::owner_config;
 pub use database::{Database, migrations};
-pub use session::{Session, Tenant, id};
+pub use session::{Session, Tenant, command, done, id, service};

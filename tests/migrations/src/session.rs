@@ -143,3 +143,23 @@ impl Session {
             .map_err(|error| error.code().cloned().expect("an answer of the database"))
     }
 }
+
+/// Does `nodeai.do_<name>` in the frame of every write, and gives what came of it.
+pub async fn command(session: &Session, name: &str, args: Value) -> Value {
+    let command = json!({"do": name, "args": args, "answer": {"status": 200, "body": {}}});
+    session.call("command", command).await
+}
+
+/// The same, which must go well.
+pub async fn done(session: &Session, name: &str, args: Value) {
+    let made = command(session, name, args).await;
+    assert_eq!(made["outcome"], "done", "{name}: {made}");
+}
+
+/// Background work, as the functions do it.
+pub async fn service(worker: &Session, name: &str, args: Value) -> Value {
+    let sql = "SELECT nodeai.act('{\"role\":\"service_role\"}', 'service_role', $1, $2)";
+    let row = worker.client().query_one(sql, &[&name, &args]).await;
+    let row = row.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    row.get::<_, Option<Value>>(0).unwrap_or_default()
+}

@@ -1,25 +1,7 @@
 //! Evaluations and fine-tuning jobs: what is asked is asked once, only the last lease stores anything, budgets end what they end.
 
-use migrations_tests::{Database, Session, Tenant, id};
+use migrations_tests::{Database, Session, Tenant, command, done, id, service};
 use serde_json::{Value, json};
-
-async fn command(session: &Session, name: &str, args: Value) -> Value {
-    let command = json!({"do": name, "args": args, "answer": {"status": 200, "body": {}}});
-    session.call("command", command).await
-}
-
-async fn done(session: &Session, name: &str, args: Value) {
-    let made = command(session, name, args).await;
-    assert_eq!(made["outcome"], "done", "{name}: {made}");
-}
-
-/// Background work, as the functions do it.
-async fn service(worker: &Session, name: &str, args: Value) -> Value {
-    let sql = "SELECT nodeai.act('{\"role\":\"service_role\"}', 'service_role', $1, $2)";
-    let row = worker.client().query_one(sql, &[&name, &args]).await;
-    let row = row.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    row.get::<_, Option<Value>>(0).unwrap_or_default()
-}
 
 /// A dataset of so many items: its id.
 async fn dataset(session: &Session, items: usize) -> String {

@@ -1,23 +1,10 @@
 //! What starts runs by itself: incoming webhooks and schedules act as their owner, a delivery and an instant run once, and
 //! only the last lease fires.
 
-use migrations_tests::{Database, Session, Tenant, id};
+use migrations_tests::{Database, Session, Tenant, command, id, service};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
-
-async fn command(session: &Session, name: &str, args: Value) -> Value {
-    let command = json!({"do": name, "args": args, "answer": {"status": 200, "body": {}}});
-    session.call("command", command).await
-}
-
-/// Background work, as the functions do it.
-async fn service(worker: &Session, name: &str, args: Value) -> Value {
-    let sql = "SELECT nodeai.act('{\"role\":\"service_role\"}', 'service_role', $1, $2)";
-    let row = worker.client().query_one(sql, &[&name, &args]).await;
-    let row = row.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    row.get::<_, Option<Value>>(0).unwrap_or_default()
-}
 
 async fn workflow(session: &Session) -> String {
     let (workflow, empty) = (id(), json!({"nodes": [], "edges": []}));

@@ -1,6 +1,6 @@
 //! Webhooks: events are written with what they tell, a delivery is one drainer's at a time, and only the last lease settles.
 
-use migrations_tests::{Database, Session, Tenant, id};
+use migrations_tests::{Database, Session, Tenant, command, id, service};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -23,11 +23,6 @@ fn sealed() -> Value {
     json!({"id": id(), "key_version": 1, "wrapped_key": "\\x01", "nonce": "\\x02", "ciphertext": "\\x03"})
 }
 
-async fn command(session: &Session, name: &str, args: Value) -> Value {
-    let command = json!({"do": name, "args": args, "answer": {"status": 200, "body": {}}});
-    session.call("command", command).await
-}
-
 /// A run that ends.
 async fn run(session: &Session, status: &str) -> String {
     let (run, trace) = (id(), Uuid::new_v4().simple().to_string());
@@ -41,14 +36,6 @@ async fn run(session: &Session, status: &str) -> String {
         "committed"
     );
     run
-}
-
-/// Background work, as the functions do it.
-async fn service(worker: &Session, name: &str, args: Value) -> Value {
-    let sql = "SELECT nodeai.act('{\"role\":\"service_role\"}', 'service_role', $1, $2)";
-    let row = worker.client().query_one(sql, &[&name, &args]).await;
-    row.unwrap_or_else(|error| panic!("{name}: {error:?}"))
-        .get(0)
 }
 
 async fn claim(worker: &Session, args: Value) -> Vec<Value> {
