@@ -2,7 +2,7 @@
 
 use crate::FilesRun;
 use crate::config::Config;
-use nodeai_app::errors::{log, storage_problem};
+use nodeai_app::errors::log;
 use nodeai_app::{Cx, Drainer, store_problem};
 use nodeai_http::{Problem, reply::Json};
 use nodeai_objects::Progress;
@@ -48,8 +48,7 @@ struct Garbage {
 pub async fn handle(drainer: Drainer<FilesRun>) -> Result<Json<Drained>, Problem> {
     drainer.release();
     let cx = drainer.cx();
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let store = Store::new(backend.clone(), cx.env().clone());
+    let store = cx.store()?;
     let mut done = Drained::default();
     let mut left = false;
     for name in ["s3", "supabase"] {

@@ -3,14 +3,13 @@
 use crate::model::{Job, SHOWN, finetune_jobs as col};
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use nodeai_app::errors::storage_problem;
 use nodeai_app::vault::OpenedSecret;
 use nodeai_app::{Caller, Cx, Scope, store_problem};
 use nodeai_edge::http_client;
 use nodeai_finetune::provider::{Dialect, Error, Place, Step};
 use nodeai_guard::{UrlGuard, host_matches};
 use nodeai_http::{FieldError, Problem};
-use nodeai_store::{Filter, Select, Store};
+use nodeai_store::{Filter, Select};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use url::Url;
@@ -166,8 +165,7 @@ impl Provider {
 
     /// Keeps what the provider says of a job; an end is final. Returns the job as it is then.
     pub async fn keep(&self, id: &str, mut said: Value) -> Result<Job, Problem> {
-        let backend = self.cx.settings.backend.as_ref().map_err(storage_problem)?;
-        let store = Store::new(backend.clone(), self.cx.env().clone());
+        let store = self.cx.store()?;
         said["id"] = json!(id);
         said["org_id"] = json!(self.org_id);
         let kept: Option<Job> = store

@@ -1,10 +1,8 @@
 //! `POST /api/v1/observability/evaluate`
 
 use crate::AlertsRun;
-use nodeai_app::errors::storage_problem;
 use nodeai_app::{Caller, Command, Cx, Drainer, Reply, store_problem};
 use nodeai_http::{IntoReply, Problem, reply::Json};
-use nodeai_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -76,8 +74,7 @@ async fn own(caller: &Caller<AlertsRun>) -> Result<Reply<Evaluated>, Problem> {
 }
 
 async fn everybodys(cx: &Cx) -> Result<Evaluated, Problem> {
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let store = Store::new(backend.clone(), cx.env().clone());
+    let store = cx.store()?;
     let mut sum = Evaluated::default();
     let mut organizations = 0;
     loop {

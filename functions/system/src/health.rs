@@ -1,11 +1,10 @@
 //! `/healthz` and `/readyz`.
 
-use nodeai_app::errors::{storage_problem, store_problem};
+use nodeai_app::errors::store_problem;
 use nodeai_app::{Cx, cx};
 use nodeai_http::openapi::Describe;
 use nodeai_http::reply::Json;
 use nodeai_http::{FromCx, Problem};
-use nodeai_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -58,8 +57,7 @@ impl FromCx<Cx> for Request {
 
 /// Asks the store: does it answer, is the schema new enough, is the login a safe one.
 pub async fn ready(Request(cx): Request) -> Result<Json<Ready>, Problem> {
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let store = Store::new(backend.clone(), cx.env().clone());
+    let store = cx.store()?;
     let health = store.health().await.map_err(store_problem)?;
     let health: StoreHealth = serde_json::from_value(health)
         .map_err(|_| Problem::unavailable("the database did not say how it is"))?;

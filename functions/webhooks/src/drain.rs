@@ -4,7 +4,7 @@ use crate::WebhooksRun;
 use crate::deliver::{Attempted, Delivery, deliver};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use nodeai_app::errors::{log, storage_problem};
+use nodeai_app::errors::log;
 use nodeai_app::{Cx, DrainRequest, Drainer, Valid, clock, store_problem};
 use nodeai_guard::UrlGuard;
 use nodeai_http::{Problem, reply::Json};
@@ -69,9 +69,8 @@ pub async fn handle(
     // What is drained opens connections of its own.
     drainer.release();
     let cx = drainer.cx().clone();
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
     let work = Work {
-        store: Store::new(backend.clone(), cx.env().clone()),
+        store: cx.store()?,
         guard: UrlGuard::configured(&**cx.env()).await,
         org_id: drainer.org_id().map(str::to_owned),
         cx,

@@ -2,13 +2,13 @@
 
 use crate::clock;
 use crate::cx::Cx;
-use crate::errors::{refusal_problem, rejected_problem, storage_problem, store_problem};
+use crate::errors::{refusal_problem, rejected_problem, store_problem};
 use bytes::Bytes;
 use nodeai_auth::jwt::{self, KeyHint};
 use nodeai_auth::{Presented, Rejected, read_authorization};
 use nodeai_http::openapi::Describe;
 use nodeai_http::{FromCx, Problem};
-use nodeai_store::{Admission, Credential, Session, Store};
+use nodeai_store::{Admission, Credential, Session};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -105,7 +105,6 @@ impl<S: Scope> FromCx<Cx> for Caller<S> {
 }
 
 async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
     let credential = authenticate(cx).await.map_err(rejected_problem)?;
     let nonce = clock::hex(&clock::random::<16>());
     let org_id = organisation(cx)?;
@@ -119,7 +118,7 @@ async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
         nonce: &nonce,
         now_s: cx.started_us / 1_000_000,
     };
-    let store = Store::new(backend.clone(), cx.env().clone());
+    let store = cx.store()?;
     let admitted = store.admit(ask).await.map_err(store_problem)?;
     admitted.map_err(|refusal| {
         cx.rate.replace(Some(refusal.rate.clone()));

@@ -3,11 +3,13 @@
 use crate::app::App;
 use crate::body::BodyStream;
 use crate::clock;
+use crate::errors::storage_problem;
 use crate::settings::Settings;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use nodeai_http::Problem;
 use nodeai_ports::Env;
-use nodeai_store::{Rate, Session};
+use nodeai_store::{Rate, Session, Store};
 use nodeai_telemetry::{Buffer, TraceContext};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -75,6 +77,12 @@ impl Cx {
             incoming: RefCell::new(None),
             digest: RefCell::new(None),
         }
+    }
+
+    /// The store, for work that is not a caller's. Errors: 503 where none is configured.
+    pub fn store(&self) -> Result<Store, Problem> {
+        let backend = self.settings.backend.as_ref().map_err(storage_problem)?;
+        Ok(Store::new(backend.clone(), self.env().clone()))
     }
 
     /// The host.

@@ -1,6 +1,7 @@
 //! Who may work on what is due: the operator's schedule for everybody, a caller for the own organisation.
 
 use crate::caller::{Caller, Scope};
+use crate::clock;
 use crate::cx::Cx;
 use nodeai_http::openapi::Describe;
 use nodeai_http::{Check, Checker, FromCx, Problem};
@@ -28,6 +29,12 @@ impl DrainRequest {
     /// At most so many.
     pub fn most(&self) -> u32 {
         self.most.unwrap_or(1_000)
+    }
+
+    /// When nothing more is taken up, µs since the Unix epoch.
+    pub fn until_us(&self) -> i64 {
+        let time_us = self.time_ms().saturating_mul(1_000);
+        clock::now_us().saturating_add_unsigned(time_us)
     }
 
     /// Nothing more is taken up after so many milliseconds.

@@ -3,10 +3,10 @@
 
 use crate::clock;
 use crate::cx::Cx;
-use crate::errors::{refusal_problem, storage_problem, store_problem};
+use crate::errors::{refusal_problem, store_problem};
 use nodeai_http::openapi::Describe;
 use nodeai_http::{FromCx, Problem};
-use nodeai_store::{Outcome, Rate, Refusal, Store};
+use nodeai_store::{Outcome, Rate, Refusal};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -33,8 +33,7 @@ impl Visitor {
         name: &str,
         mut args: Value,
     ) -> Result<T, Problem> {
-        let backend = self.cx.settings.backend.as_ref().map_err(storage_problem)?;
-        let store = Store::new(backend.clone(), self.cx.env().clone());
+        let store = self.cx.store()?;
         args["ip"] = json!(self.cx.client_ip());
         let nonce = clock::hex(&clock::random::<16>());
         let answer = store.call_anonymous(name, &args, &nonce).await;

@@ -2,12 +2,11 @@
 
 use super::SchedulesRun;
 use super::model::Missed;
-use nodeai_app::errors::{log, storage_problem};
+use nodeai_app::errors::log;
 use nodeai_app::{DrainRequest, Drainer, Valid, clock, store_problem};
 use nodeai_http::{Problem, reply::Json};
 use nodeai_runs::kick;
 use nodeai_schedule::{Due, Timetable, due, jitter_us};
-use nodeai_store::Store;
 use nodeai_telemetry::TraceContext;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,9 +112,8 @@ pub async fn handle(
     // What is drained opens connections of its own.
     drainer.release();
     let cx = drainer.cx().clone();
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let store = Store::new(backend.clone(), cx.env().clone());
-    let until_us = clock::now_us().saturating_add_unsigned(request.time_ms().saturating_mul(1_000));
+    let store = cx.store()?;
+    let until_us = request.until_us();
     let (mut done, mut first) = (Fired::default(), None);
     done.left = "more";
     while done.taken < request.most() && clock::now_us() < until_us {

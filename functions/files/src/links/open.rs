@@ -3,11 +3,9 @@
 use crate::content::{Download, download};
 use crate::model::Stored;
 use crate::source::{Reader, Source};
-use nodeai_app::errors::storage_problem;
 use nodeai_app::{Visitor, clock};
 use nodeai_files::link;
 use nodeai_http::Problem;
-use nodeai_store::Store;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -36,8 +34,7 @@ pub async fn handle(visitor: Visitor) -> Result<Download, Problem> {
     let linked = opened
         .file
         .ok_or_else(|| Problem::not_found("this link was revoked, or its file was removed"))?;
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let reader = Reader::Link(Store::new(backend.clone(), cx.env().clone()));
+    let reader = Reader::Link(cx.store()?);
     let source = Source::of(cx, reader, &linked.org_id, &linked.stored).await?;
     download(cx, source, &linked.stored.file, opened.inline).await
 }

@@ -1,7 +1,6 @@
 //! `POST /api/v1/rag-evaluation/drain`
 
 use crate::EvaluationsRun;
-use nodeai_app::errors::storage_problem;
 use nodeai_app::{DrainRequest, Drainer, Valid, clock, store_problem};
 use nodeai_evaluation::job::{Ended, Taken, step};
 use nodeai_evaluation::summary::Evaluated;
@@ -62,12 +61,11 @@ pub async fn handle(
     // What is drained opens connections of its own.
     drainer.release();
     let cx = drainer.cx().clone();
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
     let work = Work {
-        store: Store::new(backend.clone(), cx.env().clone()),
+        store: cx.store()?,
         org_id: drainer.org_id().map(str::to_owned),
     };
-    let until_us = clock::now_us().saturating_add_unsigned(request.time_ms().saturating_mul(1_000));
+    let until_us = request.until_us();
     let mut done = Worked {
         left: "more",
         ..Worked::default()

@@ -2,7 +2,7 @@
 
 use super::writer::Writer;
 use crate::TracesRun;
-use nodeai_app::errors::{log, storage_problem};
+use nodeai_app::errors::log;
 use nodeai_app::{DrainRequest, Drainer, Valid, clock, store_problem};
 use nodeai_http::{Problem, reply::Json};
 use nodeai_objects::{Objects, Stores};
@@ -58,16 +58,9 @@ pub async fn handle(
     }
     let keeper = Keeper {
         objects: Stores::read(cx.env()).await.named(&name)?,
-        store: Store::new(
-            cx.settings
-                .backend
-                .as_ref()
-                .map_err(storage_problem)?
-                .clone(),
-            cx.env().clone(),
-        ),
+        store: cx.store()?,
     };
-    let until_us = clock::now_us().saturating_add_unsigned(request.time_ms().saturating_mul(1_000));
+    let until_us = request.until_us();
     done.left = "more";
     while done.days + done.failed < request.most() && clock::now_us() < until_us {
         let ask = json!({"org_id": drainer.org_id(), "backend": name, "lease_us": LEASE_US});

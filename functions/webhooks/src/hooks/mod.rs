@@ -8,7 +8,6 @@ mod webhook;
 
 use answer::HookReply;
 use http::{Method, header};
-use nodeai_app::errors::storage_problem;
 use nodeai_app::{Visitor, store_problem};
 use nodeai_http::Problem;
 use nodeai_store::{Rate, Store};
@@ -38,8 +37,7 @@ pub async fn handle(visitor: Visitor) -> Result<HookReply, Problem> {
     }
     let path = cx.parameter("path").unwrap_or_default().to_owned();
     let (token, below) = path.split_once('/').unwrap_or((&path, ""));
-    let backend = cx.settings.backend.as_ref().map_err(storage_problem)?;
-    let store = Store::new(backend.clone(), cx.env().clone());
+    let store = cx.store()?;
     let found = match is_token(token) {
         true => find(&store, token).await?,
         false => None,
