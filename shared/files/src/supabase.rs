@@ -97,6 +97,13 @@ impl Bucket {
         request.body(body)
     }
 
+    /// Asks how far a resumable upload is: the answer's `Upload-Offset` says it.
+    pub fn offset(&self, location: &str) -> Result<Request<Bytes>, http::Error> {
+        self.request(Method::HEAD, self.located(location))
+            .header("tus-resumable", tus::VERSION)
+            .body(Bytes::new())
+    }
+
     /// Calls a resumable upload off.
     pub fn abort(&self, location: &str) -> Result<Request<Bytes>, http::Error> {
         self.request(Method::DELETE, self.located(location))

@@ -57,11 +57,23 @@ impl Supabase {
                 progress.upload.insert(location.to_owned()).clone()
             }
         };
-        let length = bytes.len() as u64;
+        let end = progress.written + bytes.len() as u64;
         let request = self.bucket.piece(&location, progress.written, size, bytes);
-        self.send("piece", request).await?;
-        progress.written += length;
+        match self.send("piece", request).await {
+            Err(fault) if !self.has(&location, end).await => return Err(fault),
+            _ => progress.written = end,
+        }
         Ok(())
+    }
+
+    /// Whether the store has a piece that it did not take now: whoever sent it before was cut off before the answer was kept.
+    async fn has(&self, location: &str, end: u64) -> bool {
+        let Ok(answer) = self.send("offset", self.bucket.offset(location)).await else {
+            return false;
+        };
+        let offset = answer.headers().get("upload-offset");
+        let offset = offset.and_then(|value| value.to_str().ok()?.parse().ok());
+        offset == Some(end)
     }
 
     async fn finish(&self, key: &str, progress: &mut Progress, last: Bytes) -> Result<(), Fault> {

@@ -135,6 +135,10 @@ async fn piece(
     let Some(upload) = inner.storage.uploads.get_mut(&id) else {
         return missing();
     };
+    if method == axum::http::Method::HEAD {
+        let offset = upload.bytes.len().to_string();
+        return [("upload-offset", offset)].into_response();
+    }
     if number(&headers, "upload-offset") != Some(upload.bytes.len()) {
         return StatusCode::CONFLICT.into_response();
     }

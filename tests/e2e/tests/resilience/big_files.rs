@@ -1,5 +1,5 @@
-//! A big file goes up through the official tus client, which is cut off three times, into Postgres and into S3: it arrives whole, and
-//! the host does not grow with it. `NODEAI_SOAK_FILE_MB=200` makes it bigger.
+//! A big file goes up through the official tus client, which is cut off three times, into each store: it arrives whole, and the host
+//! does not grow with it. `NODEAI_SOAK_FILE_MB=200` makes it bigger.
 
 use e2e::app::Setup;
 use e2e::{App, Backend, filestores};
@@ -58,9 +58,13 @@ fn uploads(app: &App, store: &str, growth: u64) {
 }
 
 #[test]
-fn a_big_file_arrives_whole_in_postgres_and_in_s3_and_the_host_does_not_grow_with_it() {
+fn a_big_file_arrives_whole_in_every_store_and_the_host_does_not_grow_with_it() {
     uploads(&Setup::on(Backend::Postgres).start(), "postgres", GROWTH);
     let s3 = filestores::S3::start();
     let app = Setup::on(Backend::Postgres).with(s3.variables()).start();
     uploads(&app, "s3", GROWTH_OF_PARTS);
+    let app = Setup::on(Backend::Postgres)
+        .storing_files_in_supabase()
+        .start();
+    uploads(&app, "supabase", GROWTH_OF_PARTS);
 }
