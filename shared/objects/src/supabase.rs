@@ -84,7 +84,12 @@ impl Supabase {
         }
         let size = progress.written + last.len() as u64;
         let said_later = progress.size.is_none().then_some(size);
-        self.piece(key, progress, last, said_later).await
+        let done = self.piece(key, progress, last, said_later).await;
+        // Of an upload that has ended the store knows no more but its object, whose key no other has.
+        match done {
+            Err(_) if size > 0 && self.read(key, size - 1, size - 1).await.is_ok() => Ok(()),
+            done => done,
+        }
     }
 
     async fn read(&self, key: &str, first: u64, last: u64) -> Result<Bytes, Fault> {
