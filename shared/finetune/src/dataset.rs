@@ -190,8 +190,8 @@ pub fn to_jsonl(examples: &[&Example]) -> String {
     lines.collect()
 }
 
-/// USD per million trained tokens of OpenAI's models, as its price list had them on 2025-11-01
-/// (<https://platform.openai.com/docs/pricing>); others are asked from the caller.
+/// USD per million trained tokens of OpenAI's models, as they are remembered of November 2025: not compared with its list
+/// (<https://platform.openai.com/docs/pricing>). Others are asked from the caller.
 const PRICES: [(&str, f64); 6] = [
     ("gpt-4.1-nano", 1.5),
     ("gpt-4.1-mini", 5.0),
