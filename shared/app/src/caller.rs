@@ -105,6 +105,7 @@ impl<S: Scope> FromCx<Cx> for Caller<S> {
 }
 
 async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
+    let store = cx.store()?;
     let credential = authenticate(cx).await.map_err(rejected_problem)?;
     let nonce = clock::hex(&clock::random::<16>());
     let org_id = organisation(cx)?;
@@ -118,7 +119,6 @@ async fn admit(cx: &Cx, scope: &str) -> Result<Session, Problem> {
         nonce: &nonce,
         now_s: cx.started_us / 1_000_000,
     };
-    let store = cx.store()?;
     let admitted = store.admit(ask).await.map_err(store_problem)?;
     admitted.map_err(|refusal| {
         cx.rate.replace(Some(refusal.rate.clone()));
