@@ -44,12 +44,15 @@ async fn the_rules_statistic_is_the_forecasts() {
     assert_eq!(row.get::<_, Option<f64>>(0), None);
 }
 
-/// Calls of each of the last 1,400 hours: as many as the hour of the day says, and `more` in the last one.
+/// When the rule is asked: at noon, so that the last whole hour is none of the last whole day, whatever the time is now.
+const NOON: &str = "date_trunc('day', now(), 'UTC') + interval '12 hours 30 minutes'";
+
+/// Calls of each of the 1,400 hours before noon: as many as the hour of the day says, and `more` in the last one.
 const HOURS: &str = "
     INSERT INTO public.usage_hours SELECT '$ORG', h, nil, '', 'llm', 'p', 'm', nil,
       10 + extract(hour FROM h AT TIME ZONE 'UTC')::integer + CASE WHEN i = 1 THEN $MORE ELSE 0 END,
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, '{1}', '{1}'
-    FROM generate_series(1, 1400) AS g(i), LATERAL (SELECT date_trunc('hour', now()) - i * interval '1 hour' AS h,
+    FROM generate_series(1, 1400) AS g(i), LATERAL (SELECT date_trunc('hour', $NOON) - i * interval '1 hour' AS h,
       '00000000-0000-0000-0000-000000000000'::uuid AS nil) x";
 
 #[tokio::test]
@@ -58,15 +61,16 @@ async fn an_hour_that_is_like_its_hour_of_the_week_is_none() {
     let owner = db.owner().await;
     for (more, fires) in [("0", false), ("200", true)] {
         let tenant = db.tenant(&format!("a{more}")).await;
-        let rows = HOURS.replace("$ORG", &tenant.org).replace("$MORE", more);
+        let rows = HOURS.replace("$ORG", &tenant.org);
+        let rows = rows.replace("$MORE", more).replace("$NOON", NOON);
         owner.batch_execute(&rows).await.expect("rows");
         let session = tenant.session(&db).await;
         let asked = |org: String, every: &'static str| {
             let condition = json!({"measure": "calls", "threshold": 4.0, "every": every});
-            let sql = "SELECT nodeai.rule_fires($1::text::uuid, 'anomaly', $2, now())";
+            let sql = format!("SELECT nodeai.rule_fires($1::text::uuid, 'anomaly', $2, {NOON})");
             let client = session.client();
             async move {
-                let row = client.query_one(sql, &[&org, &condition]).await;
+                let row = client.query_one(&sql, &[&org, &condition]).await;
                 row.expect("an answer").get::<_, Value>(0)
             }
         };
