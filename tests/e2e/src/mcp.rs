@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 /// The endpoint below an application.
 pub const SERVER: &str = "/api/v1/tools/mcp";
 /// Scripts beside the packages.
-const SCRIPTS: [&str; 2] = ["client.mjs", "server.mjs"];
+const SCRIPTS: [&str; 3] = ["client.mjs", "key.mjs", "server.mjs"];
 
 /// A server that answers.
 pub struct McpServer {
@@ -31,6 +31,14 @@ impl McpServer {
     pub fn python() -> Self {
         let mut command = Command::new(packages::pip("mcp"));
         command.arg(root().join("tests/e2e/mcp/server.py"));
+        Self::start(command)
+    }
+
+    /// The server at this URL, for clients that have no key: it is added on the way.
+    pub fn with_key(url: &str, key: &str) -> Self {
+        let folder = packages::npm("mcp", &SCRIPTS);
+        let mut command = packages::node(&folder, "key.mjs");
+        command.args([url, key]);
         Self::start(command)
     }
 
@@ -59,6 +67,21 @@ pub fn python_client(mode: &str, url: &str, token: &str, tool: &str, arguments: 
     let mut command = Command::new(packages::pip("mcp"));
     command.arg(root().join("tests/e2e/mcp/client.py"));
     told(command, &[mode, url, token, tool, &arguments.to_string()])
+}
+
+/// Asks a server what a scenario of the protocol's conformance suite asks.
+///
+/// # Panics
+/// When one of its checks fails.
+pub fn conforms(url: &str, scenario: &str) {
+    let folder = packages::npm("mcp", &SCRIPTS);
+    let script = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    let mut command = packages::node(&folder, script);
+    command.args(["server", "--url", url, "--scenario", scenario]);
+    let output = command.output().expect("Node.js runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{scenario}: {said}\n{wrong}");
 }
 
 fn told(mut command: Command, arguments: &[&str]) -> Value {

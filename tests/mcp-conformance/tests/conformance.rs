@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 const REVISION: &str = "2026-07-28";
 
 fn suite() -> (Command, PathBuf) {
-    let folder = packages::npm("mcp", &["client.mjs", "server.mjs"]);
+    let folder = packages::npm("mcp", &["client.mjs", "key.mjs", "server.mjs"]);
     let script = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
     (packages::node(&folder, script), folder)
 }

@@ -4,7 +4,7 @@ use super::app;
 use super::deployments::deploy;
 use super::documents::hello;
 use super::tools::{TOOLS, call, function, registered};
-use e2e::mcp::{McpServer, SERVER, node_client, python_client};
+use e2e::mcp::{McpServer, SERVER, conforms, node_client, python_client};
 use e2e::{Reply, Tenant, assert_problem, assert_status};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -114,6 +114,23 @@ fn the_sdk_for_python_speaks_both_eras_with_us() {
             told["result"]["structuredContent"],
             json!({"out": "Hello, Ada!"})
         );
+    }
+}
+
+/// What of the protocol's suite asks nothing of a server's own tools; the whole of it is asked in `tests/mcp-conformance`.
+#[test]
+fn the_suite_of_the_protocol_passes_where_it_needs_no_fixtures() {
+    let (_, key) = offering();
+    let server = McpServer::with_key(&url(), &key);
+    for scenario in [
+        "server-initialize",
+        "ping",
+        "tools-list",
+        "dns-rebinding-protection",
+        "http-header-validation",
+        "input-required-result-unsupported-methods",
+    ] {
+        conforms(&server.url, scenario);
     }
 }
 
