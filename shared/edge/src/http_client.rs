@@ -1,10 +1,11 @@
 //! Outbound HTTP through the host.
 
+use crate::pieces::Pieces;
 use bytes::Bytes;
 use futures::future::{Either, select};
 use http_body_util::BodyExt;
 use nodeai_ports::SendError;
-use spin_sdk::http::{FullBody, Response};
+use spin_sdk::http::Response;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -32,7 +33,7 @@ pub async fn send_buffered(
 
 /// Sends a request; the response body streams.
 pub async fn send(request: http::Request<Bytes>) -> Result<Response, SendError> {
-    let request = request.map(FullBody::new);
+    let request = request.map(Pieces);
     let sent = polled_twice(spin_sdk::http::send(request)).await;
     sent.map_err(send_error)
 }

@@ -5,6 +5,7 @@
 pub mod entry;
 pub mod env;
 pub mod http_client;
+mod pieces;
 pub mod postgres;
 
 pub use spin_sdk;

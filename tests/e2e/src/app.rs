@@ -329,7 +329,7 @@ pub fn ready_file() -> PathBuf {
 
 /// Waits for the ready file of `host` and reads it.
 pub fn wait_for(ready: &PathBuf, host: &mut Running) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(180);
+    let deadline = Instant::now() + Duration::from_secs(400);
     loop {
         if let Ok(text) = std::fs::read_to_string(ready) {
             let _ = std::fs::remove_file(ready);

@@ -59,6 +59,8 @@ impl<'a> Writer<'a> {
             Some(text) => unhex(text).and_then(|bytes| Sha256::restore(&bytes)),
             None => Some(Sha256::default()),
         };
+        let part = objects.as_ref().map_or(ROW, |objects| objects.part_bytes());
+        let room = part + ROW;
         let mut progress = upload.backend_state.clone();
         progress.size = upload.size_bytes;
         Ok(Self {
@@ -66,7 +68,8 @@ impl<'a> Writer<'a> {
             objects,
             progress,
             hash: hash.ok_or_else(|| Problem::internal("the upload's hash cannot be read"))?,
-            buffer: BytesMut::new(),
+            // As big as it gets from the start: growing by doubling would leave as much again behind.
+            buffer: BytesMut::with_capacity(room),
             spooled: 0,
             head: Vec::new(),
             upload,
