@@ -163,7 +163,7 @@ BEGIN
     GROUP BY n.trace_id
   ), root AS (
     SELECT DISTINCT ON (s.trace_id) s.trace_id, s.name, s.status, s.attributes, s.of_workflow, s.of_user, s.trace_kind,
-      nullif(s.parent_span_id, '') IS NULL OR s.kind = 'server' OR s.measured = 'run' AS rooted
+      nullif(s.parent_span_id, '') IS NULL OR coalesce(s.kind = 'server', false) OR s.measured = 'run' AS rooted
     FROM s WHERE NOT EXISTS (SELECT FROM named n WHERE n.trace_id = s.trace_id)
     ORDER BY s.trace_id, (nullif(s.parent_span_id, '') IS NULL) DESC, s.at_us, s.span_id
   ), t AS (
