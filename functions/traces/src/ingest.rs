@@ -7,6 +7,7 @@ use nodeai_http::openapi::Describe;
 use nodeai_http::reply::{Body, Response};
 use nodeai_http::{IntoReply, Problem};
 use nodeai_otel::{Encoding, Fault, Normalised, Prices, failure, normalise_at, read, success};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Spans of one statement: a request with more is stored in several. Each of them is durable by itself, and a retry
@@ -86,6 +87,15 @@ async fn stored(
     }
 }
 
+/// What `spans_ingest` takes. Borrowed: the spans of a batch are most of a request, and a copy of them as JSON values costs as
+/// much as reading them did.
+#[derive(Serialize)]
+struct Batch<'a> {
+    org_id: &'a str,
+    spans: &'a [Value],
+    prices: Option<&'a str>,
+}
+
 /// Stores spans that were priced by what `mark` stands for. Answers the prices that count instead, where they do.
 async fn store(
     caller: &Caller<TracesWrite>,
@@ -93,7 +103,11 @@ async fn store(
     mark: Option<&str>,
 ) -> Result<Option<prices::Stored>, Problem> {
     for chunk in spans.chunks(CHUNK) {
-        let args = json!({"org_id": caller.org_id(), "spans": chunk, "prices": mark});
+        let args = Batch {
+            org_id: caller.org_id(),
+            spans: chunk,
+            prices: mark,
+        };
         let answer: prices::Answer = caller.call("spans_ingest", &args).await?;
         if let Some(others) = answer.prices {
             return Ok(Some(others));

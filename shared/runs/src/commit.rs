@@ -70,6 +70,12 @@ pub async fn commit<S: Scope>(
         }
     };
     match stored {
+        // A run that the caller waits for begins without waiting for the disk: a database that died since may have lost it.
+        Ok(answer) if answer["outcome"] == "missing" && ran.lease.is_none() => {
+            spans::write_to_log(caller.org_id(), &finished.spans);
+            let lost = "the run is not in the database any more".to_owned();
+            Err(store_problem(nodeai_store::Error::Unavailable(lost)))
+        }
         Ok(answer) => {
             if answer["outcome"] != "committed" && answer["outcome"] != "already" {
                 log("run_commit", &answer["outcome"].to_string());

@@ -373,3 +373,41 @@ async fn a_retry_takes_the_key_of_a_run_whose_host_is_gone() {
         "replayed"
     );
 }
+
+#[tokio::test]
+async fn only_the_start_of_a_run_that_is_waited_for_may_be_lost_with_the_server() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    for (mode, key, waits) in [
+        ("sync", false, "off"),
+        ("sync", true, "on"),
+        ("stream", false, "on"),
+        ("queued", false, "on"),
+    ] {
+        let mut request = start(&id(), &trace_id());
+        request["execution"]["mode"] = json!(mode);
+        if key {
+            request = claimed(request, "h");
+        }
+        let client = session.client();
+        client.batch_execute("BEGIN").await.expect("a transaction");
+        assert_eq!(outcome(&session, "run_start", request).await, "started");
+        let row = client
+            .query_one("SELECT current_setting('synchronous_commit')", &[])
+            .await
+            .expect("the setting");
+        assert_eq!(row.get::<_, &str>(0), waits, "{mode}, with a key: {key}");
+        client.batch_execute("COMMIT").await.expect("committed");
+        // It ends with its transaction: the commit of the run waits.
+        let now = "SELECT (current_setting('synchronous_commit') = 'on')::int::bigint";
+        assert_eq!(session.count(now).await, 1);
+    }
+    // What a server that died has lost is not committed half.
+    let (run, trace) = (id(), trace_id());
+    assert_eq!(
+        outcome(&session, "run_commit", commit(&run, &trace)).await,
+        "missing"
+    );
+    let left = format!("SELECT count(*) FROM public.spans WHERE trace_id = '{trace}'");
+    assert_eq!(session.count(&left).await, 0);
+}

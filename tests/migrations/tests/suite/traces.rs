@@ -2,6 +2,7 @@
 
 use migrations_tests::{Database, id};
 use serde_json::{Value, json};
+use tokio_postgres::error::SqlState;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 /// 2026-11-24T23:59:59.5Z and half a second more: the next day.
@@ -203,4 +204,78 @@ async fn rows_of_a_day_without_partition_move_into_it_and_go_with_it() {
         session.call("trace_tree", json!({"trace_id": TRACE})).await,
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn ids_that_are_not_so_many_hex_digits_are_refused() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let flush = async |member: &str, id: String| {
+        let mut span = json!({"trace_id": "a".repeat(32), "span_id": "b".repeat(16), "name": "s", "status": "ok",
+            "start_us": LATE_US, "end_us": LATE_US + 1});
+        span[member] = json!(id);
+        session
+            .try_call("spans_flush", json!({"spans": [span]}))
+            .await
+    };
+    for (member, digits) in [("trace_id", 32), ("span_id", 16), ("parent_span_id", 16)] {
+        for wrong in ["a".repeat(digits - 1), "a".repeat(digits + 1)] {
+            let error = flush(member, wrong).await.expect_err("a wrong length");
+            assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{member}");
+        }
+        for wrong in ["A", "g", " ", "\u{e9}"] {
+            let id = format!("{}{wrong}", "a".repeat(digits - wrong.len()));
+            let error = flush(member, id).await.expect_err("no hex digit");
+            assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{member}");
+        }
+        flush(member, "0123456789abcdef".repeat(digits / 16))
+            .await
+            .expect("an id");
+    }
+}
+
+#[tokio::test]
+async fn nobody_stores_spans_for_an_organisation_of_others() {
+    let db = Database::fresh().await;
+    let (own, other) = (db.tenant("a").await, db.tenant("b").await);
+    let session = own.session(&db).await;
+    let spans = json!([{"trace_id": "a".repeat(32), "span_id": "b".repeat(16), "name": "s", "status": "ok",
+        "parent_span_id": "c".repeat(16), "start_us": LATE_US, "end_us": LATE_US + 1}]);
+    for function in ["spans_flush", "spans_ingest"] {
+        let request = json!({"org_id": other.org, "spans": spans});
+        let error = session
+            .try_call(function, request)
+            .await
+            .expect_err("refused");
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            "{function}"
+        );
+    }
+    // The privileged body itself asks, whoever calls it and how.
+    let direct = format!(
+        "SELECT nodeai.put_own_spans('{}', '[]', '{spans}')",
+        other.org
+    );
+    assert_eq!(
+        session.touch(&direct).await,
+        Err(SqlState::INSUFFICIENT_PRIVILEGE)
+    );
+    let owner = db.owner().await;
+    let stored = "SELECT count(*) FROM public.spans";
+    let count: i64 = owner.query_one(stored, &[]).await.expect("a count").get(0);
+    assert_eq!(count, 0);
+    // The own organisation, with a span that says no kind.
+    session
+        .call("spans_flush", json!({"org_id": own.org, "spans": spans}))
+        .await;
+    assert_eq!(session.count(stored).await, 1);
+    session
+        .client()
+        .batch_execute("SELECT set_config('request.jwt.claims', '', false)")
+        .await
+        .expect("claims gone");
+    let request = json!({"org_id": own.org, "spans": spans});
+    assert!(session.try_call("spans_flush", request).await.is_err());
 }
