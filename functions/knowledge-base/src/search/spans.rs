@@ -79,7 +79,10 @@ impl Stages {
                 .spans
                 .last()
                 .map_or(self.since_us, |span| span.start_us);
-            self.add("retrieval", "retrieval vector", named(&store.vector));
+            let span = self.add("retrieval", "retrieval vector", named(&store.vector));
+            if let Some(path) = store.path {
+                span.set("nodeai.rag.vector_path", path.name());
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 mod indexes;
 mod ingest;
 mod search;
+mod vectors;
 
 use migrations_tests::{Database, Session, Tenant, command, id, service};
 use serde_json::{Value, json};
