@@ -46,8 +46,8 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = '' AS $$
       SELECT v.at, CASE v.bits & 2139095040 WHEN 0 THEN 0 WHEN 2139095040 THEN 0 ELSE
         (1 - 2 * (v.bits >> 31)) * (8388608 + (v.bits & 8388607)) * power(2::double precision, ((v.bits >> 23) & 255) - 150) END AS value
       FROM (
-        SELECT i AS at, get_byte(bytes, 4 * i) | get_byte(bytes, 4 * i + 1) << 8 | get_byte(bytes, 4 * i + 2) << 16
-          | get_byte(bytes, 4 * i + 3)::bigint << 24 AS bits
+        SELECT i AS at, get_byte(bytes, 4 * i) + 256 * get_byte(bytes, 4 * i + 1) + 65536 * get_byte(bytes, 4 * i + 2)
+          + 16777216 * get_byte(bytes, 4 * i + 3)::bigint AS bits
         FROM generate_series(0, length(bytes) / 4 - 1) i) v) w) x
   WHERE x.whole > 0
 $$;

@@ -23,8 +23,7 @@ impl<'a> Sentences<'a> {
     /// Finds them, by Unicode's rules (UAX #29).
     pub fn of(text: &'a str) -> Self {
         let bounds = text.split_sentence_bound_indices();
-        let places =
-            bounds.filter_map(|(at, part)| pieces::trimmed(text, at..at + part.len()));
+        let places = bounds.filter_map(|(at, part)| pieces::trimmed(text, at..at + part.len()));
         Self {
             text,
             places: places.collect(),
@@ -111,8 +110,17 @@ mod tests {
     fn percentiles_are_those_of_numpy() {
         // numpy.percentile([1, 2, 3, 4, 10], [0, 50, 90, 95, 100])
         let values = [4.0, 1.0, 10.0, 2.0, 3.0];
-        for (percent, wanted) in [(0.0, 1.0), (50.0, 3.0), (90.0, 7.6), (95.0, 8.8), (100.0, 10.0)] {
-            assert!((percentile(&values, percent) - wanted).abs() < 1e-9, "{percent}");
+        for (percent, wanted) in [
+            (0.0, 1.0),
+            (50.0, 3.0),
+            (90.0, 7.6),
+            (95.0, 8.8),
+            (100.0, 10.0),
+        ] {
+            assert!(
+                (percentile(&values, percent) - wanted).abs() < 1e-9,
+                "{percent}"
+            );
         }
         assert_eq!(percentile(&[], 95.0), f64::INFINITY);
     }
@@ -148,16 +156,27 @@ mod tests {
         let vectors = [0.0, 10.0, 50.0, 55.0, 85.0].map(turned);
         // Distances grow with the angles 10, 40, 5, 30.
         let count = |percent| sentences.split(&vectors, &how(percent)).len();
-        assert_eq!((count(0.0), count(50.0), count(90.0), count(100.0)), (4, 3, 2, 1));
+        assert_eq!(
+            (count(0.0), count(50.0), count(90.0), count(100.0)),
+            (4, 3, 2, 1)
+        );
     }
 
     #[test]
     fn what_is_too_long_is_cut_on_and_what_is_alone_stays_whole() {
         let long = "word ".repeat(100);
-        let small = Chunking { size: 60, overlap: 0, ..how(95.0) };
+        let small = Chunking {
+            size: 60,
+            overlap: 0,
+            ..how(95.0)
+        };
         let chunks = Sentences::of(&long).split(&[], &small);
         assert!(chunks.len() > 5);
-        assert!(chunks.iter().all(|c| c.text.chars().count() <= 60 && at(&long, c) == c.text));
+        assert!(
+            chunks
+                .iter()
+                .all(|c| c.text.chars().count() <= 60 && at(&long, c) == c.text)
+        );
         assert!(Sentences::of("One.").contexts().is_empty());
         assert_eq!(Sentences::of("One.").split(&[], &how(95.0))[0].text, "One.");
         assert!(Sentences::of("  \n ").split(&[], &how(95.0)).is_empty());
