@@ -53,6 +53,14 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = '' AS $$
 $$;
 SELECT nodeai.expose('nodeai.unit_vector(bytea)', '{}');
 
+-- Whether an index's table is there with its vectors: dropping the extension takes that column with it.
+CREATE FUNCTION nodeai.is_vector_table(named text) RETURNS boolean
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = '' AS $$
+  SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'nodeai'::regnamespace AND c.relname = named AND a.attname = 'embedding' AND NOT a.attisdropped)
+$$;
+SELECT nodeai.expose('nodeai.is_vector_table(text)', '{}');
+
 -- Makes an index's table. HNSW takes halfvec of at most 4,000 values; false where it cannot be.
 CREATE FUNCTION nodeai.make_vector_table(base uuid, idx integer) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
@@ -97,10 +105,7 @@ BEGIN
     RETURN false;
   END IF;
   SELECT * INTO t FROM nodeai.vector_tables x WHERE x.knowledge_base_id = base AND x.index_version = idx;
-  IF t.relation IS NULL OR to_regclass('nodeai.' || t.relation) IS NULL
-     -- Dropping the extension takes the column with it.
-     OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = ('nodeai.' || t.relation)::regclass
-       AND a.attname = 'embedding' AND NOT a.attisdropped) THEN
+  IF NOT coalesce(nodeai.is_vector_table(t.relation), false) THEN
     IF NOT nodeai.make_vector_table(base, idx) THEN
       RETURN false;
     END IF;
@@ -175,8 +180,9 @@ BEGIN
   FOR one IN SELECT c.knowledge_base_id AS base, c.index_version AS idx FROM public.corpus_stats c
       LEFT JOIN nodeai.vector_tables t ON t.knowledge_base_id = c.knowledge_base_id AND t.index_version = c.index_version
       WHERE (org IS NULL OR c.org_id = org) AND (t.relation IS NOT NULL OR c.chunk_count >= least_chunks)
-        AND EXISTS (SELECT FROM nodeai.chunk_codes x WHERE x.knowledge_base_id = c.knowledge_base_id
-          AND x.index_version = c.index_version AND x.serial > coalesce(t.settled_to, 0)) LIMIT 100 LOOP
+        AND (EXISTS (SELECT FROM nodeai.chunk_codes x WHERE x.knowledge_base_id = c.knowledge_base_id
+            AND x.index_version = c.index_version AND x.serial > coalesce(t.settled_to, 0))
+          OR NOT nodeai.is_vector_table(t.relation)) LIMIT 100 LOOP
     IF clock_timestamp() >= until OR NOT nodeai.fill_vector_table(one.base, one.idx, until) THEN
       waiting := waiting + 1;
     END IF;
