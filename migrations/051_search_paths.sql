@@ -72,7 +72,8 @@ SELECT nodeai.expose('nodeai.best_by_terms(uuid, integer, jsonb, uuid[], integer
 -- them by all four the best.
 CREATE FUNCTION nodeai.near_by_codes(base uuid, idx integer, since bigint, allowed uuid[], code jsonb, coarse integer, most integer)
 RETURNS uuid[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan
+  SET enable_seqscan = on AS $$
 DECLARE
   q3 bit varying := ('x' || (code ->> 'plane3'))::varbit;
   q2 bit varying := ('x' || (code ->> 'plane2'))::varbit;
@@ -80,6 +81,8 @@ DECLARE
   q0 bit varying := ('x' || (code ->> 'plane0'))::varbit;
   ids uuid[];
 BEGIN
+  -- What came after a number is little, but all bases share the numbers: the planner takes it for much.
+  PERFORM set_config('enable_seqscan', CASE WHEN since < 0 THEN 'on' ELSE 'off' END, true);
   WITH near AS MATERIALIZED (
     SELECT x.chunk_id, x.plane3, x.plane2, x.plane1, x.plane0 FROM nodeai.chunk_codes x
     WHERE x.knowledge_base_id = base AND x.index_version = idx AND x.serial > since AND (allowed IS NULL OR x.document_id = ANY (allowed))
@@ -157,6 +160,7 @@ DECLARE
   code jsonb := nullif(p -> 'code', 'null');
   path text;
   found uuid[];
+  latest bigint;
   lexical jsonb := '[]';
   vector jsonb := '[]';
   ids uuid[];
@@ -203,7 +207,11 @@ BEGIN
     END IF;
     IF cardinality(found) = near THEN
       path := 'hnsw';
-      found := found || nodeai.near_by_codes(k.id, idx, graph.settled_to, allowed, code, coarse, near);
+      SELECT x.serial INTO latest FROM nodeai.chunk_codes x WHERE x.knowledge_base_id = k.id AND x.index_version = idx
+        ORDER BY x.serial DESC LIMIT 1;
+      IF latest > graph.settled_to THEN
+        found := found || nodeai.near_by_codes(k.id, idx, graph.settled_to, allowed, code, coarse, near);
+      END IF;
     ELSE
       path := 'exact';
       found := nodeai.near_by_codes(k.id, idx, -1, allowed, code, coarse, near);
