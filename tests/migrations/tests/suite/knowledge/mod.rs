@@ -1,6 +1,7 @@
 //! Knowledge bases: a document changes all at once, statistics are exact whoever dies, only the last lease writes, and scores are
 //! those of a recount.
 
+mod answers;
 mod indexes;
 mod ingest;
 mod search;
