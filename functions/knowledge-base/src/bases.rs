@@ -79,12 +79,24 @@ pub struct Index {
     settings: Value,
     /// Chunks in it.
     chunks: i64,
+    /// How near vectors are found in it.
+    #[serde(default)]
+    vectors: Option<Vectors>,
     /// Documents by how far they are in it: `pending`, `processing`, `done`, `failed`.
     jobs: Map<String, Value>,
     /// RFC 3339.
     created_at: String,
     /// When searches went over to it, RFC 3339.
     activated_at: Option<String>,
+}
+
+/// How near vectors are found in an index.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Vectors {
+    /// `hnsw`: by the graph of pgvector; `exact`: by scanning their codes; null where it has no vectors.
+    path: Option<String>,
+    /// Chunks that the graph does not have yet: they are scanned.
+    waiting: Option<i64>,
 }
 
 /// A knowledge base to be made.

@@ -84,6 +84,11 @@ pub fn routes() -> nodeai_app::Routes {
             "A document's chunks, in order",
             documents::chunks::handle,
         )
+        .get(
+            "/{id}/documents/{document_id}/answers",
+            "Which answers rested on a document, newest first",
+            documents::answers::handle,
+        )
         .post("/{id}/search", "Search", search::handle)
         .post(
             "/{id}/rebuild",
@@ -102,7 +107,7 @@ pub fn routes() -> nodeai_app::Routes {
         )
         .get(
             "/{id}/report",
-            "Duplicates, failures, and whether the statistics are right",
+            "Duplicates, failures, what is stale or orphaned, and whether the statistics are right",
             report::handle,
         )
 }

@@ -43,6 +43,9 @@ pub struct Chunking {
     /// `sentence`: how many sentences on each side go along when a result is expanded to its parent; 1 to 10, 3 unless given.
     #[serde(default = "default_window")]
     pub window: usize,
+    /// `semantic`: cuts where neighbours are further apart than this percentile of all neighbours, 1 to 100; 95 unless given.
+    #[serde(default = "default_breakpoint")]
+    pub breakpoint: f64,
     /// Cuts parents of this size first, and chunks out of each: results can be expanded to them. More than `size`.
     #[serde(default)]
     pub parent_size: Option<usize>,
@@ -60,6 +63,10 @@ fn default_window() -> usize {
     3
 }
 
+fn default_breakpoint() -> f64 {
+    95.0
+}
+
 impl Default for Chunking {
     fn default() -> Self {
         Self {
@@ -68,6 +75,7 @@ impl Default for Chunking {
             overlap: default_overlap(),
             unit: Unit::default(),
             window: default_window(),
+            breakpoint: default_breakpoint(),
             parent_size: None,
         }
     }
@@ -86,6 +94,9 @@ pub enum Strategy {
     Sentence,
     /// As many words as fit, wherever that is.
     Token,
+    /// Where the meaning turns, as the index's embedding model sees it: sentences are embedded to find that, each time that a document is
+    /// cut. What is longer than `size` is cut on as `recursive` would.
+    Semantic,
 }
 
 /// What a size counts.
@@ -200,6 +211,11 @@ impl Settings {
     /// What is wrong with them, by pointers below `at`.
     pub fn faults(&self, at: &str) -> Vec<Fault> {
         let mut faults = self.chunking.faults(&format!("{at}/chunking"));
+        if self.chunking.strategy == Strategy::Semantic && self.embedding.is_none() {
+            let pointer = format!("{at}/chunking/strategy");
+            let detail = "semantic needs an embedding model";
+            faults.push(Fault::new(pointer, "unsupported", detail));
+        }
         if self.lexical.stop_words && self.lexical.language != Language::English {
             let pointer = format!("{at}/lexical/stop_words");
             let detail = "there is a list of stop words for english alone";
@@ -245,14 +261,16 @@ impl Chunking {
             "less than half of size",
         );
         require((1..=10).contains(&self.window), "window", "1 to 10");
+        let percent = (1.0..=100.0).contains(&self.breakpoint);
+        require(percent, "breakpoint", "1 to 100");
         if let Some(parent) = self.parent_size {
             let fits = parent > self.size && parent <= 100_000;
             require(fits, "parent_size", "more than size, at most 100000");
-            let parents = self.strategy != Strategy::Sentence;
+            let parents = !matches!(self.strategy, Strategy::Sentence | Strategy::Semantic);
             require(
                 parents,
                 "parent_size",
-                "a sentence's parent is its window; leave it out",
+                "a sentence's parent is its window, and what is cut by meaning has none; leave it out",
             );
         }
         faults
@@ -333,9 +351,24 @@ mod tests {
     }
 
     #[test]
+    fn who_cuts_by_meaning_has_a_model() {
+        let of = |embedding: serde_json::Value| {
+            let given = json!({"chunking": {"strategy": "semantic"}, "embedding": embedding});
+            let settings: Settings = serde_json::from_value(given).unwrap();
+            settings
+                .faults("")
+                .into_iter()
+                .map(|f| f.pointer)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(json!(null)), ["/chunking/strategy"]);
+        assert!(of(json!({"model": "builtin/hash"})).is_empty());
+    }
+
+    #[test]
     fn each_wrong_field_is_named() {
         let settings: Settings = serde_json::from_value(json!({
-            "chunking": {"size": 10, "overlap": 9, "parent_size": 5},
+            "chunking": {"size": 10, "overlap": 9, "breakpoint": 0, "parent_size": 5},
             "lexical": {"language": "german", "stop_words": true},
             "embedding": {"model": "{{x}}", "dimensions": 0, "key_secret": "a b"},
             "search": {"b": 2, "rrf_k": 0, "k": 101, "weights": {"vector": -1}},
@@ -348,6 +381,7 @@ mod tests {
             [
                 "/settings/chunking/size",
                 "/settings/chunking/overlap",
+                "/settings/chunking/breakpoint",
                 "/settings/chunking/parent_size",
                 "/settings/lexical/stop_words",
                 "/settings/embedding/model",

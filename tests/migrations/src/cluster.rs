@@ -17,10 +17,17 @@ struct Cluster {
 }
 
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+static WITH_PGVECTOR: OnceLock<Cluster> = OnceLock::new();
 
 /// How to log in as the owner (a superuser in the private cluster), without a database name.
 pub fn owner_config() -> Config {
     CLUSTER.get_or_init(start).config.clone()
+}
+
+/// As [`owner_config`], of a private cluster that has pgvector, whatever else is configured.
+pub fn pgvector_config() -> Config {
+    let start = || start_private(&crate::pgvector::binaries(), "pgvector");
+    WITH_PGVECTOR.get_or_init(start).config.clone()
 }
 
 fn start() -> Cluster {
@@ -33,14 +40,13 @@ fn start() -> Cluster {
             _keeper: None,
         };
     }
-    start_private()
+    start_private(&find_binaries(), "migrations")
 }
 
 /// Creates a cluster in a temporary directory, reachable by its socket alone.
-fn start_private() -> Cluster {
-    let bin = find_binaries();
+fn start_private(bin: &Path, name: &str) -> Cluster {
     let user = unprivileged_user();
-    let home = std::env::temp_dir().join(format!("nodeai-migrations-{}", std::process::id()));
+    let home = std::env::temp_dir().join(format!("nodeai-{name}-{}", std::process::id()));
     fs::create_dir_all(&home).expect("a temporary directory");
     if let Some((uid, gid)) = user {
         chown(&home, Some(uid), Some(gid)).expect("the directory changes its owner");
@@ -68,7 +74,7 @@ fn start_private() -> Cluster {
     );
     // The socket is for these tests; the loopback port is for other processes of end-to-end tests.
     let port = free_port();
-    let keeper = keep(&bin, &home, &data, port, user);
+    let keeper = keep(bin, &home, &data, port, user);
     let mut config = Config::new();
     config.host_path(&home).port(port).user("postgres");
     wait_until_ready(&config, &home);

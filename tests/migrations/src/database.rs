@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::cluster::owner_config;
+use crate::cluster::{owner_config, pgvector_config};
 use crate::session::{Session, Tenant};
 
 static TEMPLATE: OnceLock<String> = OnceLock::new();
@@ -15,6 +15,7 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 /// A database of its own for one test; dropped with it.
 pub struct Database {
     name: String,
+    server: Config,
 }
 
 impl Database {
@@ -26,16 +27,30 @@ impl Database {
         Self::create(&format!("TEMPLATE {template}")).await
     }
 
+    /// A database on a server that has pgvector, migrated after `first` was executed in it.
+    pub async fn with_pgvector(first: &str) -> Self {
+        let server = tokio::task::spawn_blocking(pgvector_config);
+        let made = Self::create_on(server.await.expect("the server starts"), "").await;
+        let owner = made.owner().await;
+        owner.batch_execute(first).await.expect("the beginning");
+        migrate(&owner).await;
+        made
+    }
+
     /// A database without anything in it. `options` go to `CREATE DATABASE`.
     pub async fn create(options: &str) -> Self {
+        Self::create_on(owner_config(), options).await
+    }
+
+    async fn create_on(server: Config, options: &str) -> Self {
         let name = next_name();
-        let owner = connect(&owner_config(), "postgres").await;
+        let owner = connect(&server, "postgres").await;
         let sql = format!("CREATE DATABASE {name} {options}");
         owner
             .batch_execute(&sql)
             .await
             .expect("the database is created");
-        Self { name }
+        Self { name, server }
     }
 
     /// The database's name.
@@ -45,7 +60,7 @@ impl Database {
 
     /// A connection with the owner's rights.
     pub async fn owner(&self) -> Client {
-        connect(&owner_config(), &self.name).await
+        connect(&self.server, &self.name).await
     }
 
     /// A connection as the functions have it, before admission.
@@ -67,9 +82,10 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let server = self.server.clone();
         run_apart(async move {
             // The private cluster goes as a whole; a failure here leaves nothing that matters.
-            let owner = connect(&owner_config(), "postgres").await;
+            let owner = connect(&server, "postgres").await;
             owner.batch_execute(&sql).await.ok();
         });
     }

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 mod database;
+pub mod pgvector;
 mod session;
 
 pub use cluster::owner_config;

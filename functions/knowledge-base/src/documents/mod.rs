@@ -1,6 +1,7 @@
 //! Documents of a knowledge base.
 
 pub mod add;
+pub mod answers;
 pub mod change;
 pub mod chunks;
 pub mod files;

@@ -85,6 +85,7 @@ pub async fn handle(
         results,
         index: store.index,
         mode,
+        vector_path: store.path,
         candidates: Candidates {
             lexical: store.lexical.len(),
             vector: store.vector.len(),
@@ -183,7 +184,8 @@ async fn ask(
         documents.map(|ids| ids.iter().map(|id| id.to_lowercase()).collect());
     let code = question.map(vector::code);
     let args = json!({"id": id, "org_id": caller.org_id(), "index": input.index, "candidates": plan.wanted,
-        "analyses": (plan.how.mode != Mode::Vector).then(|| analyses(&input.query)), "code": code, "filter": filter,
+        "analyses": (plan.how.mode != Mode::Vector).then(|| analyses(&input.query)), "code": code, "vector": question,
+        "exact": input.exact, "filter": filter,
         "documents": documents, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
         "explain": input.explain});
     let found: Option<Stored> = caller.call("knowledge_search", &args).await?;

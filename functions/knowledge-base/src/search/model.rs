@@ -60,6 +60,9 @@ pub struct SearchInput {
     /// In this index; the active one unless given.
     #[serde(default)]
     pub index: Option<i32>,
+    /// Scans all vectors where pgvector's graph would be walked.
+    #[serde(default)]
+    pub exact: bool,
     /// Says of each result why it is where it is.
     #[serde(default)]
     pub explain: bool,
@@ -229,12 +232,35 @@ pub struct SearchOutput {
     pub index: i64,
     /// How it was searched.
     pub mode: Mode,
+    /// How the candidates by meaning were found; absent where none were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_path: Option<VectorPath>,
     /// How many candidates there were.
     pub candidates: Candidates,
     /// What models were asked for vectors and relevance.
     pub usage: Usage,
     /// How long it took, milliseconds.
     pub took_ms: f64,
+}
+
+/// How the candidates by meaning were found. Either way they are scored by their exact cosines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VectorPath {
+    /// By the graph of pgvector, and by scanning what is not in it yet.
+    Hnsw,
+    /// By scanning the codes of all vectors.
+    Exact,
+}
+
+impl VectorPath {
+    /// Its name in answers and spans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hnsw => "hnsw",
+            Self::Exact => "exact",
+        }
+    }
 }
 
 /// How many candidates there were.

@@ -79,7 +79,10 @@ impl Stages {
                 .spans
                 .last()
                 .map_or(self.since_us, |span| span.start_us);
-            self.add("retrieval", "retrieval vector", named(&store.vector));
+            let span = self.add("retrieval", "retrieval vector", named(&store.vector));
+            if let Some(path) = store.path {
+                span.set("nodeai.rag.vector_path", path.name());
+            }
         }
     }
 
@@ -113,8 +116,11 @@ impl Stages {
             })
             .collect();
         // What is cut off to `k` is a choice, too.
-        self.add("select", "search", json!(whole))
-            .set("nodeai.rag.k", results.len());
+        let source = self.frame.source.clone();
+        let span = self.add("select", "search", json!(whole));
+        span.set("nodeai.rag.k", results.len());
+        // Which answers rested on a document is found by this.
+        span.set("gen_ai.data_source.id", source);
         cx.spans.extend(self.spans);
     }
 }

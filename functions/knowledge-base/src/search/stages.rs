@@ -1,6 +1,6 @@
 //! From what the store found to results.
 
-use super::model::{Expanded, Explained, Found};
+use super::model::{Expanded, Explained, Found, VectorPath};
 use nodeai_knowledge::rank::{Place, Ranking};
 use nodeai_knowledge::vector::{cosine, decode};
 use nodeai_rag::fusion::diverse;
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Deserialize)]
 pub struct Stored {
     index: i64,
+    path: Option<VectorPath>,
     lexical: Vec<LexicalHit>,
     vector: Vec<VectorHit>,
     chunks: Vec<StoredChunk>,
@@ -54,6 +55,8 @@ pub struct StoredChunk {
 pub struct Store {
     /// The index that was searched.
     pub index: i64,
+    /// How the near vectors were found.
+    pub path: Option<VectorPath>,
     /// By words, best first.
     pub lexical: Vec<(String, f64)>,
     /// By meaning, best first, scored exactly.
@@ -83,6 +86,7 @@ impl Store {
         });
         Self {
             index: found.index,
+            path: found.path,
             lexical: lexical.collect(),
             vector,
             chunks: found

@@ -9,7 +9,7 @@ use nodeai_app::{Caller, clock};
 use nodeai_guard::UrlGuard;
 use nodeai_knowledge::analysis::Analyser;
 use nodeai_knowledge::estimated_tokens;
-use nodeai_knowledge::settings::{Embedding, Settings};
+use nodeai_knowledge::settings::{Embedding, Settings, Strategy};
 use nodeai_knowledge::split::{Chunk, MOST_CHUNKS, split};
 use nodeai_knowledge::vector;
 use nodeai_llm::vectors::Purpose;
@@ -195,7 +195,14 @@ impl<'a> Job<'a> {
                 }
             });
         };
-        let chunks = split(&content, &settings.chunking);
+        let chunks = match (settings.chunking.strategy, &settings.embedding) {
+            (Strategy::Semantic, Some(model)) => {
+                // Another answer of the model may be other chunks: those of before do not go with them.
+                staged = 0;
+                self.by_meaning(model, &content, &settings.chunking).await?
+            }
+            _ => split(&content, &settings.chunking),
+        };
         drop(content);
         if chunks.len() > MOST_CHUNKS {
             let message = format!(

@@ -2,6 +2,7 @@
 
 pub mod fetch;
 pub mod job;
+mod meaning;
 pub mod models;
 mod source;
 pub mod trouble;

@@ -3,6 +3,7 @@
 
 mod markdown;
 mod pieces;
+pub mod semantic;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +36,7 @@ struct Part {
     headings: Vec<String>,
 }
 
-/// Cuts a text.
+/// Cuts a text. `semantic` needs vectors: [`semantic::Sentences`] cuts by them, this as `recursive`.
 pub fn split(text: &str, how: &Chunking) -> Vec<Chunk> {
     let parts = match how.strategy {
         Strategy::Sentence => sentences(text, how),

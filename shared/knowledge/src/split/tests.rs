@@ -157,6 +157,7 @@ fn any_how() -> impl proptest::strategy::Strategy<Value = Chunking> {
             overlap,
             unit,
             window: 2,
+            breakpoint: 95.0,
             parent_size: parent.filter(|_| strategy != Strategy::Sentence),
         })
 }

@@ -6,6 +6,7 @@ mod database_gone;
 mod delivery_soak;
 mod exactly_once;
 mod ingest;
+mod knowledge_soak;
 mod master_key;
 mod misconfigured;
 mod one_budget;

@@ -1,9 +1,11 @@
 //! Knowledge bases: a document changes all at once, statistics are exact whoever dies, only the last lease writes, and scores are
 //! those of a recount.
 
+mod answers;
 mod indexes;
 mod ingest;
 mod search;
+mod vectors;
 
 use migrations_tests::{Database, Session, Tenant, command, id, service};
 use serde_json::{Value, json};
