@@ -73,7 +73,9 @@ pub fn batch(taken: &Taken, traces: &[Sampled], most: usize) -> Batch {
     for trace in traces {
         let id = &trace.trace_id;
         match trace.read(&taken.settings) {
-            Ok((question, answered)) => batch.items.push(json!({"trace_id": id, "at_us": trace.at_us,
+            Ok((question, answered)) => batch
+                .items
+                .push(json!({"trace_id": id, "at_us": trace.at_us,
                 "question": question, "answered": answered})),
             Err(reason) => batch
                 .skipped
@@ -163,8 +165,10 @@ mod tests {
     #[test]
     fn a_run_is_a_question_with_its_answer_and_what_it_retrieved() {
         let taken = taken(json!({"question": "/q"}));
-        let trace = sampled(json!({"input": {"q": "When?"}, "output": {"out": "At nine."},
-            "found": [null, [{"chunk_id": "c", "document_id": "d", "content": "It opens at nine."}]]}));
+        let trace = sampled(
+            json!({"input": {"q": "When?"}, "output": {"out": "At nine."},
+            "found": [null, [{"chunk_id": "c", "document_id": "d", "content": "It opens at nine."}]]}),
+        );
         let batch = batch(&taken, &[trace], 10);
         assert!(batch.whole && batch.skipped.is_empty());
         assert_eq!(

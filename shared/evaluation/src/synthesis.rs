@@ -177,8 +177,10 @@ mod tests {
     use super::*;
 
     fn taken() -> Taken {
-        serde_json::from_value(json!({"id": "s", "org_id": "o", "lease_token": 1, "judge": {"model": "builtin/echo"},
-            "settings": {"questions": 2, "instructions": "Ask as a {{ child }} would."}}))
+        serde_json::from_value(
+            json!({"id": "s", "org_id": "o", "lease_token": 1, "judge": {"model": "builtin/echo"},
+            "settings": {"questions": 2, "instructions": "Ask as a {{ child }} would."}}),
+        )
         .expect("taken")
     }
 
@@ -223,6 +225,9 @@ mod tests {
         // The third is more than was asked for.
         assert_eq!(step.ended[0]["unsupported"], 1);
         assert_eq!(step.ended[0]["cost_pusd"], 7);
-        assert_eq!(step.ended[1]["error"], "the model gave no list of questions");
+        assert_eq!(
+            step.ended[1]["error"],
+            "the model gave no list of questions"
+        );
     }
 }

@@ -8,8 +8,8 @@ pub(crate) mod prompts;
 mod verdicts;
 
 pub use formulas::{Counts, Grid, average_precision, cosine, fbeta, noise_sensitivity};
-pub(crate) use graph::{alone, question};
 pub use graph::{Ask, build};
+pub(crate) use graph::{alone, question};
 pub use verdicts::{Judgement, read};
 
 use nodeai_http::{Checker, FieldError};
