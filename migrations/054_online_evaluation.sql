@@ -307,7 +307,7 @@ SELECT nodeai.expose('public.eval_rules_claim(jsonb)', '{service_role}');
 CREATE FUNCTION public.eval_rule_step(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
-  at timestamptz := clock_timestamp();
+  moment timestamptz := clock_timestamp();
   r public.eval_rules;
   spent bigint;
   taken text[];
@@ -320,7 +320,7 @@ BEGIN
     RETURN '{"outcome":"fenced"}';
   END IF;
   IF nodeai.claims_of_owner(r.org_id, r.owner_id, r.owner_key_id) IS NULL THEN
-    UPDATE public.eval_rules x SET paused = true, lease_until = NULL, version = x.version + 1, updated_at = at,
+    UPDATE public.eval_rules x SET paused = true, lease_until = NULL, version = x.version + 1, updated_at = moment,
         error = '{"kind":"owner_gone","message":"the owner may not run workflows any more"}'
       WHERE x.id = r.id;
     PERFORM nodeai.audit(r.org_id, jsonb_build_object('action', 'evaluation_rule.refused', 'resource_type', 'evaluation rule',
@@ -330,8 +330,8 @@ BEGIN
   END IF;
   spent := nodeai.rule_spent(r);
   IF spent >= r.budget_pusd THEN
-    UPDATE public.eval_rules x SET lease_until = NULL, updated_at = at,
-        next_at = date_trunc('day', at, 'UTC') + interval '1 day',
+    UPDATE public.eval_rules x SET lease_until = NULL, updated_at = moment,
+        next_at = date_trunc('day', moment, 'UTC') + interval '1 day',
         error = '{"kind":"budget","message":"the budget of this UTC day is spent"}'
       WHERE x.id = r.id;
     RETURN '{"outcome":"stepped"}';
@@ -346,9 +346,9 @@ BEGIN
   IF taken IS NOT NULL THEN
     -- The dataset is that of a month, and never full.
     DELETE FROM public.eval_items i WHERE i.dataset_id = r.dataset_id AND i.org_id = r.org_id AND i.source_trace_id IS NOT NULL
-      AND (i.created_at < at - interval '30 days' OR i.id < (SELECT y.id FROM public.eval_items y
+      AND (i.created_at < moment - interval '30 days' OR i.id < (SELECT y.id FROM public.eval_items y
         WHERE y.dataset_id = r.dataset_id ORDER BY y.id DESC OFFSET 45000 LIMIT 1));
-    UPDATE public.eval_datasets d SET version = d.version + 1, updated_at = at WHERE d.id = r.dataset_id RETURNING d.version INTO next;
+    UPDATE public.eval_datasets d SET version = d.version + 1, updated_at = moment WHERE d.id = r.dataset_id RETURNING d.version INTO next;
     made := nodeai.uuid_v7();
     INSERT INTO public.evaluations (id, org_id, dataset_id, dataset_version, name, target, metrics, settings, judge, items,
         budget_pusd, owner_id, owner_key_id, rule_id, created_by)
@@ -363,12 +363,12 @@ BEGIN
       SELECT r.org_id, made, i.id, 'target', 'given', x.answered
       FROM items i JOIN jsonb_to_recordset(p -> 'items') x (trace_id text, answered jsonb) ON x.trace_id = i.source_trace_id;
   END IF;
-  DELETE FROM public.eval_rule_traces s WHERE s.rule_id = r.id AND s.at < at - interval '2 days'
-    AND r.looked_at > at - interval '1 hour';
+  DELETE FROM public.eval_rule_traces s WHERE s.rule_id = r.id AND s.at < moment - interval '2 days'
+    AND r.looked_at > moment - interval '1 hour';
   UPDATE public.eval_rules x SET sampled = x.sampled + coalesce(cardinality(taken), 0), skipped = r.skipped, lease_until = NULL,
-      error = NULL, updated_at = at,
+      error = NULL, updated_at = moment,
       looked_at = CASE WHEN (p ->> 'whole')::boolean THEN nodeai.from_us((p ->> 'looked_us')::bigint) ELSE x.looked_at END,
-      next_at = at + CASE WHEN (p ->> 'whole')::boolean THEN x.every_s * interval '1 second' ELSE interval '0' END
+      next_at = moment + CASE WHEN (p ->> 'whole')::boolean THEN x.every_s * interval '1 second' ELSE interval '0' END
     WHERE x.id = r.id;
   RETURN jsonb_build_object('outcome', 'stepped', 'evaluation_id', made);
 END

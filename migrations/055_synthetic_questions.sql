@@ -126,13 +126,13 @@ SELECT nodeai.expose('nodeai.do_synthesis_create(uuid, jsonb)', '{authenticated,
 CREATE FUNCTION nodeai.do_synthesis_cancel(org uuid, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
-  id uuid := (p #>> '{args,id}')::uuid;
+  wanted uuid := (p #>> '{args,id}')::uuid;
   s public.eval_syntheses;
   run uuid;
 BEGIN
   -- The row's lock: whoever works on it has ended, or is fenced.
-  PERFORM nodeai.change_row('eval_syntheses', 'update', id, org, '{}', NULL);
-  SELECT * INTO s FROM public.eval_syntheses x WHERE x.id = do_synthesis_cancel.id AND x.org_id = org;
+  PERFORM nodeai.change_row('eval_syntheses', 'update', wanted, org, '{}', NULL);
+  SELECT * INTO s FROM public.eval_syntheses x WHERE x.id = wanted AND x.org_id = org;
   IF s.status NOT IN ('queued', 'running') THEN
     RAISE EXCEPTION 'the synthesis has ended' USING ERRCODE = 'NA409';
   END IF;
@@ -199,12 +199,12 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
   next integer;
   added integer := 0;
-  made integer;
+  asked_in_all integer;
   full_of integer;
 BEGIN
-  SELECT coalesce(sum(jsonb_array_length(c.made)), 0) INTO made FROM public.eval_synthesis_chunks c
+  SELECT coalesce(sum(jsonb_array_length(c.made)), 0) INTO asked_in_all FROM public.eval_synthesis_chunks c
     WHERE c.synthesis_id = s.id AND c.org_id = s.org_id AND c.made IS NOT NULL;
-  IF made > 0 THEN
+  IF asked_in_all > 0 THEN
     -- The row's lock lets one import in at a time.
     UPDATE public.eval_datasets d SET version = d.version + 1, updated_at = clock_timestamp()
       WHERE d.id = s.dataset_id AND d.org_id = s.org_id RETURNING d.version INTO next;
@@ -233,7 +233,7 @@ BEGIN
       status = CASE WHEN why IS NULL AND added > 0 THEN 'succeeded' ELSE 'failed' END,
       error = coalesce(why, CASE WHEN added = 0 THEN
         '{"kind":"nothing_added","message":"no question is new and has a quote from its chunk; see outcome"}'::jsonb END),
-      outcome = (SELECT jsonb_build_object('added', added, 'duplicates', made - added, 'unsupported', sum(c.unsupported),
+      outcome = (SELECT jsonb_build_object('added', added, 'duplicates', asked_in_all - added, 'unsupported', sum(c.unsupported),
           'failed', count(c.error), 'dataset_version', CASE WHEN added > 0 THEN next END,
           'reason', min(c.error))
         FROM public.eval_synthesis_chunks c WHERE c.synthesis_id = s.id AND c.org_id = s.org_id),
