@@ -227,6 +227,25 @@ END
 $$;
 SELECT nodeai.expose('nodeai.do_rule_create(uuid, jsonb)', '{authenticated,service_role}');
 
+-- {"id","row","expect_version"?}
+CREATE FUNCTION nodeai.do_rule_update(org uuid, p jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  args jsonb := p -> 'args';
+  rule uuid := (args ->> 'id')::uuid;
+  before public.eval_rules;
+  r public.eval_rules;
+BEGIN
+  SELECT * INTO before FROM public.eval_rules x WHERE x.id = rule AND x.org_id = org;
+  PERFORM nodeai.change_row('eval_rules', 'update', rule, org, args -> 'row', (args ->> 'expect_version')::integer);
+  SELECT * INTO r FROM public.eval_rules x WHERE x.id = rule AND x.org_id = org;
+  RETURN jsonb_build_object('version', r.version, 'body', nodeai.rule_shown(r), 'changes', jsonb_build_object(
+    'before', nodeai.some_of(to_jsonb(before), (SELECT jsonb_agg(k) FROM jsonb_object_keys(args -> 'row') k)),
+    'after', args -> 'row'));
+END
+$$;
+SELECT nodeai.expose('nodeai.do_rule_update(uuid, jsonb)', '{authenticated,service_role}');
+
 -- Sampling ----------------------------------------------------------------------------------------------------------------
 
 -- Whether a trace is in the share of a rule: always the same answer, whoever asks how often.

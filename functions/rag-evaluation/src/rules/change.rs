@@ -1,9 +1,9 @@
 //! `PATCH /api/v1/rag-evaluation/rules/{id}`, `DELETE /api/v1/rag-evaluation/rules/{id}`
 
 use super::create::{Reading, TraceFilter, check_parts, pusd};
-use super::model::{Rule, SHOWN, col};
+use super::model::{Rule, col};
 use crate::{EvaluationsRun, EvaluationsWrite};
-use nodeai_app::{Caller, Done, IfMatch, Op, PathId, Reply, Valid, Write};
+use nodeai_app::{Caller, Command, Done, IfMatch, Op, PathId, Reply, Valid, Write};
 use nodeai_evaluation::judged::Judge;
 use nodeai_http::input::present;
 use nodeai_http::{Check, Checker, Problem};
@@ -95,13 +95,11 @@ pub async fn update(
     IfMatch(expected): IfMatch,
     Valid(patch): Valid<RulePatch>,
 ) -> Result<Reply<Rule>, Problem> {
-    let write = Write::new(Op::Update, col::TABLE, "rule", &id)
-        .row(patch.row())
-        .expect_version(expected)
-        .returning(SHOWN)
+    let args = json!({"id": id, "row": patch.row(), "expect_version": expected});
+    let command = Command::named("rule_update", "rule", &id, args)
         .audit("evaluation_rule.updated", json!({}))
         .answer(200, &[], &json!({}));
-    caller.write(write).await.map(Reply::from)
+    caller.write(command).await.map(Reply::from)
 }
 
 /// Removes a rule. Its dataset, its evaluations and the scores of traces stay.
