@@ -3,7 +3,7 @@
 use crate::FinetuneRun;
 use crate::check::{USUAL_EPOCHS, check_cost, estimate};
 use crate::model::{Job, finetune_jobs as col};
-use crate::provider::{Address, Provider, job, open, unasked};
+use crate::provider::{Address, Provider, job, open};
 use crate::source::{DatasetInput, Gathered};
 use http::{HeaderName, StatusCode, header};
 use nodeai_app::{Caller, Command, Reply, Valid, clock};

@@ -105,7 +105,8 @@ pub async fn rows<S: Scope>(
     if let Some(after) = &given.after {
         select = select.filter(Filter::Gt(col::id, after.clone()));
     }
-    let select = select.order(Order::Asc(col::id)).limit(given.limit());
+    select.order = vec![Order::Asc(col::id)];
+    select.limit = given.limit();
     let items: Vec<Item> = caller.select(select).await?;
     match items.is_empty() {
         true => Err(Problem::not_found(
