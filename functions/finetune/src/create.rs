@@ -3,7 +3,7 @@
 use crate::FinetuneRun;
 use crate::check::{USUAL_EPOCHS, check_cost, estimate};
 use crate::model::{Job, finetune_jobs as col};
-use crate::provider::{Address, Provider, job, open, unasked};
+use crate::provider::{Address, Provider, job, open};
 use crate::source::{DatasetInput, Gathered};
 use http::{HeaderName, StatusCode, header};
 use nodeai_app::{Caller, Command, Reply, Valid, clock};
@@ -276,18 +276,11 @@ async fn upload_and_order(
     input: &JobInput,
     material: &Material,
 ) -> Result<Value, Problem> {
-    let boundary = || format!("nodeai-{}", clock::hex(&clock::random::<16>()));
     let place = &provider.place;
-    let uploaded = provider
-        .send(place.upload("train.jsonl", &material.train, &boundary()))
-        .await?;
-    let training_file = place.read_file(&uploaded).map_err(unasked)?;
+    let training_file = provider.upload("train", &material.train).await?;
     let mut validation_file = None;
     if let Some(content) = &material.validation {
-        let uploaded = provider
-            .send(place.upload("validation.jsonl", content, &boundary()))
-            .await?;
-        validation_file = Some(place.read_file(&uploaded).map_err(unasked)?);
+        validation_file = Some(provider.upload("validation", content).await?);
     }
     let files = json!({"training_file": training_file, "validation_file": validation_file});
     provider.keep(&job.id, files).await?;

@@ -12,6 +12,7 @@ mod register;
 mod remove;
 mod source;
 mod steps;
+mod upload;
 
 nodeai_app::scope! {
     /// Read jobs, their events and checkpoints.

@@ -62,7 +62,8 @@ pub async fn open<S: Scope>(caller: &Caller<S>, at: &Address<'_>) -> Result<Prov
         Problem::fields(vec![FieldError::body("/base_url", code, detail)])
     };
     let base_url = at.base_url.or(at.dialect.base_url());
-    let base_url = base_url.ok_or_else(|| wrong("required", "is required for Azure".to_owned()))?;
+    let base_url =
+        base_url.ok_or_else(|| wrong("required", "is required for this provider".to_owned()))?;
     let url = Url::parse(base_url).map_err(|_| wrong("format", "must be a URL".to_owned()))?;
     let guard = UrlGuard::configured(&**caller.cx.env()).await;
     guard
@@ -156,6 +157,11 @@ impl Provider {
             return Err(Problem::provider_refused(why()));
         }
         body.ok_or_else(|| Problem::provider_refused("the provider's answer is not JSON"))
+    }
+
+    /// Waits.
+    pub async fn rest(&self, ms: u64) {
+        self.cx.env().sleep_ms(ms).await;
     }
 
     /// A step of a job.

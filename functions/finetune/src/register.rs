@@ -51,6 +51,7 @@ pub async fn handle(
         Dialect::Azure => "azure",
         Dialect::Together => "together",
         Dialect::Mistral => "mistral",
+        Dialect::Fireworks => "fireworks_ai",
     };
     let model = format!("{prefix}/{made}");
     let name = input.name.or(job.name).unwrap_or_else(|| made.to_owned());

@@ -1,7 +1,7 @@
 //! `POST /api/v1/prompt-playground/estimate`
 
 use crate::run::TrialInput;
-use crate::{PromptsRun, rules};
+use crate::{PromptsRun, dataset, rules};
 use nodeai_app::{Caller, Valid};
 use nodeai_http::page::Page;
 use nodeai_http::{Problem, reply::Json};
@@ -28,8 +28,9 @@ pub async fn handle(
     caller: Caller<PromptsRun>,
     Valid(input): Valid<TrialInput>,
 ) -> Result<Json<Page<Estimated>>, Problem> {
+    let rows = dataset::rows(&caller, input.dataset.as_ref(), input.rows).await?;
     caller.session.release();
-    let rows = rules::rendered(&input.prompt, &input.rows)?;
+    let rows = rules::rendered(&input.prompt, &rows)?;
     let trial = Trial {
         template: &input.prompt,
         candidates: &input.models,

@@ -1,5 +1,6 @@
 //! The playground: one prompt for several models, answers streamed side by side; prompt templates with versions and labels.
 
+mod dataset;
 mod draft;
 mod estimate;
 mod prompts;

@@ -1,5 +1,6 @@
 //! `POST /api/v1/prompt-playground/run`
 
+use crate::dataset::{self, DatasetRows};
 use crate::{PromptsRun, rules};
 use nodeai_app::{Caller, Valid};
 use nodeai_http::{Check, Checker, Problem};
@@ -20,12 +21,17 @@ pub struct TrialInput {
     /// Variables of the prompt; each row is asked by itself. At most 50 rows, 100 answers in all.
     #[serde(default)]
     pub rows: Vec<Map<String, Value>>,
+    /// Rows from a dataset instead of `rows`.
+    #[serde(default)]
+    pub dataset: Option<DatasetRows>,
 }
 
 impl Check for TrialInput {
     fn check(&self, c: &mut Checker) {
         rules::template(c, &self.prompt, "/prompt");
-        rules::candidates(c, &self.models, self.rows.len());
+        dataset::check(c, self.dataset.as_ref(), &self.rows);
+        let rows = dataset::count(self.dataset.as_ref(), &self.rows);
+        rules::candidates(c, &self.models, rows);
     }
 }
 
@@ -40,6 +46,9 @@ pub struct RunInput {
     /// Variables of the prompt; each row is asked by itself. At most 50 rows, 100 answers in all.
     #[serde(default)]
     rows: Vec<Map<String, Value>>,
+    /// Rows from a dataset instead of `rows`.
+    #[serde(default)]
+    dataset: Option<DatasetRows>,
     /// Server-sent events as the answers come (the default), or one answer at the end.
     #[serde(default = "yes")]
     stream: bool,
@@ -58,7 +67,9 @@ fn yes() -> bool {
 impl Check for RunInput {
     fn check(&self, c: &mut Checker) {
         rules::template(c, &self.prompt, "/prompt");
-        rules::candidates(c, &self.models, self.rows.len());
+        dataset::check(c, self.dataset.as_ref(), &self.rows);
+        let rows = dataset::count(self.dataset.as_ref(), &self.rows);
+        rules::candidates(c, &self.models, rows);
         if let Some(budget) = &self.budget {
             budget.check(c);
         }
@@ -71,7 +82,8 @@ pub async fn handle(
     caller: Caller<PromptsRun>,
     Valid(input): Valid<RunInput>,
 ) -> Result<Reply, Problem> {
-    let rows = rules::rendered(&input.prompt, &input.rows)?;
+    let rows = dataset::rows(&caller, input.dataset.as_ref(), input.rows).await?;
+    let rows = rules::rendered(&input.prompt, &rows)?;
     let trial = Trial {
         template: &input.prompt,
         candidates: &input.models,

@@ -1,9 +1,13 @@
-//! Evaluation: datasets of questions with what is expected and relevant; retrieval scored and compared; evaluations as jobs.
+//! Evaluation: datasets of questions with what is expected and relevant, some of them made by a model; retrieval scored and compared;
+//! evaluations as jobs, of datasets and of a share of what production answers.
 
 mod compare;
 mod datasets;
+mod drain;
 mod evaluations;
+mod rules;
 mod score;
+mod syntheses;
 
 nodeai_app::scope! {
     /// Read datasets and evaluations, compare evaluations.
@@ -96,10 +100,48 @@ pub fn routes() -> nodeai_app::Routes {
             "Hold it against limits and a baseline",
             evaluations::gate::handle,
         )
+        .get(
+            "/rules",
+            "Rules of online evaluation, newest first",
+            rules::read::list,
+        )
+        .post(
+            "/rules",
+            "Evaluate a share of what production answers",
+            rules::create::handle,
+        )
+        .get("/rules/{id}", "One rule", rules::read::get)
+        .patch(
+            "/rules/{id}",
+            "Change, pause or resume a rule",
+            rules::change::update,
+        )
+        .delete("/rules/{id}", "Remove a rule", rules::change::remove)
+        .get(
+            "/rules/{id}/series",
+            "What its metrics come to over time",
+            rules::series::handle,
+        )
+        .get(
+            "/syntheses",
+            "Syntheses of questions, newest first",
+            syntheses::read::list,
+        )
+        .post(
+            "/syntheses",
+            "Have questions made of a knowledge base's documents",
+            syntheses::create::handle,
+        )
+        .get("/syntheses/{id}", "One synthesis", syntheses::read::get)
+        .post(
+            "/syntheses/{id}/cancel",
+            "End a synthesis",
+            syntheses::cancel::handle,
+        )
         .post(
             "/drain",
-            "Work on evaluations that are due",
-            evaluations::drain::handle,
+            "Work on evaluations, rules and syntheses that are due",
+            drain::handle,
         )
         .post("/score", "Score what a retriever found", score::handle)
         .post("/compare", "Compare two retrievers", compare::handle)

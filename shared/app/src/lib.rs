@@ -28,6 +28,7 @@ pub mod settings;
 pub mod spans;
 pub mod vault;
 pub mod visitor;
+pub mod work;
 pub mod write;
 
 pub use app::App;
@@ -38,6 +39,7 @@ pub use errors::store_problem;
 pub use inputs::{IfMatch, PathId, Query, RequiredIfMatch, Valid};
 pub use reply::{Created, Done, Reply};
 pub use visitor::Visitor;
+pub use work::{Look, Work, Worked};
 pub use write::{Audit, Command, Op, Write};
 
 /// The routes of an area.

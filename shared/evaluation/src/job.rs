@@ -9,6 +9,7 @@ use crate::items::Item;
 use crate::judged::{self, Judge};
 use crate::metric::{Kind, Spec};
 use crate::plain::{self, Effort};
+use crate::run::Run;
 
 /// The step of a task that runs what is evaluated; other steps are names of metrics.
 pub const TARGET: &str = "target";
@@ -59,51 +60,12 @@ pub struct Ended {
     given: Option<Answered>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Run {
-    #[serde(default)]
-    trace_id: Option<String>,
-    status: String,
-    #[serde(default)]
-    outputs: Value,
-    #[serde(default)]
-    error: Option<Failure>,
-    #[serde(default)]
-    cost_pusd: i64,
-    #[serde(default)]
-    latency_us: Option<i64>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Failure {
-    #[serde(default)]
-    node_id: Option<String>,
-    kind: String,
-    message: String,
-}
-
 /// What is stored, and asked next.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Step {
     tasks: Vec<Value>,
     results: Vec<Value>,
     judges: Vec<Value>,
-}
-
-impl Run {
-    /// Its outputs, or why there are none.
-    fn outputs(&self, what: &str) -> Result<&Value, String> {
-        if self.status == "succeeded" {
-            return Ok(&self.outputs);
-        }
-        let Some(error) = &self.error else {
-            return Err(format!("{what} was {}", self.status));
-        };
-        let place = error.node_id.as_deref();
-        let place = place.map_or_else(String::new, |node| format!(" at node {node}"));
-        let (kind, message) = (&error.kind, &error.message);
-        Err(format!("{what} failed{place}: {kind}: {message}"))
-    }
 }
 
 /// Works out a step.

@@ -7,6 +7,8 @@
 //! - [`experiment`] is an experiment with the search settings of a knowledge base: its space, its lists of candidates, its outcome.
 //! - [`metric`] names what an evaluation measures; [`answer`] is what it measures; [`plain`] measures it, or [`judged`] has it judged.
 //! - [`job`] is one step of an evaluation; [`summary`] what it comes to; [`agreement`] how far its judge agrees with people.
+//! - [`online`] makes questions and answers of sampled traces; [`synthesis`] has questions made of chunks.
+//! - [`state`] is where a job stands; [`run`] how one of its runs has ended.
 
 pub mod agreement;
 pub mod answer;
@@ -15,8 +17,12 @@ pub mod items;
 pub mod job;
 pub mod judged;
 pub mod metric;
+pub mod online;
 pub mod plain;
 pub mod retrieval;
+pub mod run;
+pub mod state;
 pub mod subject;
 pub mod summary;
 pub mod sweep;
+pub mod synthesis;

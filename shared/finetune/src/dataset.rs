@@ -1,4 +1,4 @@
-//! Datasets of examples in the chat form that OpenAI, Azure, Together and Mistral take: JSON Lines, each
+//! Datasets of examples in the chat form that OpenAI, Azure, Together, Mistral and Fireworks take: JSON Lines, each
 //! `{"messages": [{"role", "content"}, …], "tools"?, …}`.
 
 use rand::SeedableRng;

@@ -1,7 +1,9 @@
 //! Providers of fine-tuning: one set of steps, whose paths, fields and states differ. By the references of OpenAI
 //! (<https://platform.openai.com/docs/api-reference/fine-tuning>), Azure OpenAI (data plane 2024-10-21), Together
-//! (<https://docs.together.ai/reference/post-fine-tunes>) and Mistral (<https://docs.mistral.ai/api/#tag/fine-tuning>).
+//! (<https://docs.together.ai/reference/post-fine-tunes>), Mistral (<https://docs.mistral.ai/api/#tag/fine-tuning>) and Fireworks
+//! (<https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api>), whose API is one of resources: a dataset is made before it is filled.
 
+mod fireworks;
 mod order;
 mod read;
 #[cfg(test)]
@@ -12,6 +14,8 @@ use http::{HeaderValue, Method, Request, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use fireworks::Readiness;
 
 use crate::multipart::Form;
 
@@ -27,6 +31,8 @@ pub enum Dialect {
     Together,
     /// Mistral.
     Mistral,
+    /// Fireworks; its base URL is that of the account, such as `https://api.fireworks.ai/v1/accounts/mine`.
+    Fireworks,
 }
 
 /// Version of Azure's API.
@@ -157,14 +163,16 @@ impl Dialect {
             Self::Azure => "AZURE_OPENAI_API_KEY",
             Self::Together => "TOGETHER_API_KEY",
             Self::Mistral => "MISTRAL_API_KEY",
+            Self::Fireworks => "FIREWORKS_API_KEY",
         }
     }
 
-    /// Where it is unless another address is given; Azure has one for each resource.
+    /// Where it is unless another address is given; Azure has one for each resource,
+    /// Fireworks for each account.
     pub fn base_url(self) -> Option<&'static str> {
         match self {
             Self::Openai => Some("https://api.openai.com/v1"),
-            Self::Azure => None,
+            Self::Azure | Self::Fireworks => None,
             Self::Together => Some("https://api.together.xyz/v1"),
             Self::Mistral => Some("https://api.mistral.ai/v1"),
         }
@@ -178,6 +186,7 @@ impl Dialect {
     fn jobs(self) -> &'static str {
         match self {
             Self::Together => "fine-tunes",
+            Self::Fireworks => "supervisedFineTuningJobs",
             _ => "fine_tuning/jobs",
         }
     }
@@ -225,6 +234,9 @@ impl Place {
         content: &str,
         boundary: &str,
     ) -> Result<Request<Bytes>, Error> {
+        if self.dialect == Dialect::Fireworks {
+            return self.fill_dataset(name, content, boundary);
+        }
         let together = [
             ("purpose", "fine-tune"),
             ("file_name", name),
@@ -252,6 +264,7 @@ impl Place {
             Dialect::Openai | Dialect::Azure => order.openai(),
             Dialect::Together => order.together(),
             Dialect::Mistral => order.mistral(),
+            Dialect::Fireworks => order.fireworks(),
         };
         let body = Bytes::from(body.to_string());
         self.request(Method::POST, self.dialect.jobs(), "application/json", body)
@@ -274,6 +287,9 @@ impl Place {
         };
         if !plain(job) || !after.is_none_or(plain) {
             return Err(Error::Unsendable);
+        }
+        if self.dialect == Dialect::Fireworks {
+            return self.fireworks_step(step, job);
         }
         let path = format!("{}/{job}", self.dialect.jobs());
         let openai = self.dialect.pages_events();

@@ -40,6 +40,15 @@ impl Checker {
         self.require(holds, pointer, "length", &detail);
     }
 
+    /// Takes over what another checker has found below `at`.
+    pub fn nest(&mut self, at: &str, inner: Checker) {
+        let Err(problem) = inner.finish() else { return };
+        for mut error in problem.errors {
+            error.pointer = error.pointer.map(|pointer| format!("{at}{pointer}"));
+            self.report(error);
+        }
+    }
+
     /// Ok when nothing was reported. Errors: 400 with all wrong fields.
     pub fn finish(self) -> Result<(), Problem> {
         match self.errors.is_empty() {

@@ -52,7 +52,17 @@ fn bit(holds: bool) -> u8 {
 fn judged(asked: &Value, prompt: &str) -> Value {
     let has = |name: &str| !asked[name].is_null();
     let (context, answer) = (part(prompt, "Context"), part(prompt, "Answer"));
-    if has("statements") {
+    if has("questions") {
+        // A sentence with `rumour` in it is quoted wrongly.
+        let one = |sentence: &String| {
+            let quote = match sentence.contains("rumour") {
+                true => "nobody has said that".to_owned(),
+                false => sentence.clone(),
+            };
+            json!({"question": format!("What about this: {sentence}"), "answer": sentence, "quote": quote})
+        };
+        json!({"questions": sentences(&part(prompt, "Text")).iter().map(one).collect::<Vec<_>>()})
+    } else if has("statements") {
         let text = if answer.is_empty() {
             part(prompt, "Text")
         } else {

@@ -105,15 +105,23 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
+impl ListQuery {
+    /// Limit and cursor.
+    pub fn page(self) -> (Option<u32>, Option<String>) {
+        (self.limit, self.cursor)
+    }
+}
+
 /// Datasets, newest first.
 pub async fn list(
     caller: Caller<EvaluationsRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Dataset>>, Problem> {
-    let page = (query.limit, query.cursor);
     let select = Select::from(col::TABLE, SHOWN);
     caller
-        .newest(select, col::id, page, |dataset: &Dataset| &dataset.id)
+        .newest(select, col::id, query.page(), |dataset: &Dataset| {
+            &dataset.id
+        })
         .await
 }
 

@@ -4,7 +4,6 @@ pub mod agreement;
 pub mod cancel;
 pub mod compare;
 pub mod create;
-pub mod drain;
 pub mod gate;
 pub mod labels;
 pub mod metrics;

@@ -12,7 +12,7 @@ nodeai_store::columns! {
         id: Uuid, name: Text, dataset_id: Uuid, dataset_version: Int, status: Text, items: Int, metrics: TextArray,
         progress: Json, summary: Json, error: Json, cost_pusd: Int, started_at: Time, finished_at: Time, version: Int,
         created_at: Time, updated_at: Time, target: Json, settings: Json, judge: Json, budget_pusd: Int, owner_id: Uuid,
-        owner_key_id: Uuid,
+        owner_key_id: Uuid, rule_id: Uuid,
     }
 }
 
@@ -36,6 +36,7 @@ pub const BRIEF: &[Column] = &[
     col::version,
     col::created_at,
     col::updated_at,
+    col::rule_id,
 ];
 
 /// What is shown of one.
@@ -56,6 +57,7 @@ pub const SHOWN: &[Column] = &[
     col::version,
     col::created_at,
     col::updated_at,
+    col::rule_id,
     col::target,
     col::settings,
     col::judge,
@@ -114,6 +116,8 @@ pub struct Brief {
     pub created_at: String,
     /// RFC 3339.
     pub updated_at: String,
+    /// The rule that sampled its answers.
+    pub rule_id: Option<String>,
 }
 
 /// An evaluation.

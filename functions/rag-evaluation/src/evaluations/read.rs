@@ -5,6 +5,7 @@ use crate::EvaluationsRead;
 use http::header;
 use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{Caller, PathId, Query};
+use nodeai_evaluation::state::State;
 use nodeai_http::page::Page;
 use nodeai_http::{Problem, etag, reply::Json};
 use nodeai_store::{Filter, Select};
@@ -17,6 +18,8 @@ use serde::Deserialize;
 pub struct ListQuery {
     /// Only those of this dataset (UUID).
     dataset_id: Option<String>,
+    /// Only those of this rule (UUID).
+    rule_id: Option<String>,
     /// Only those in this state.
     status: Option<State>,
     /// Rows per page: 1 to 200, 50 unless given.
@@ -25,42 +28,20 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
-/// State of an evaluation.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nobody has begun.
-    Queued,
-    /// Runs are at work.
-    Running,
-    /// Everything has ended, and something has a score.
-    Succeeded,
-    /// It could not go on, or nothing has a score.
-    Failed,
-    /// Somebody ended it.
-    Cancelled,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
 /// Evaluations, newest first.
 pub async fn list(
     caller: Caller<EvaluationsRead>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Page<Brief>>, Problem> {
     let mut select = Select::from(col::TABLE, BRIEF);
-    if let Some(filter) = uuid_filter(col::dataset_id, query.dataset_id)? {
-        select = select.filter(filter);
+    let ids = [
+        (col::dataset_id, query.dataset_id),
+        (col::rule_id, query.rule_id),
+    ];
+    for (column, id) in ids {
+        if let Some(filter) = uuid_filter(column, id)? {
+            select = select.filter(filter);
+        }
     }
     if let Some(state) = query.status {
         select = select.filter(Filter::Eq(col::status, state.name().to_owned()));

@@ -5,6 +5,7 @@ use crate::OptimizationsRead;
 use http::header;
 use nodeai_app::inputs::uuid_filter;
 use nodeai_app::{Caller, PathId, Query};
+use nodeai_evaluation::state::State;
 use nodeai_http::page::Page;
 use nodeai_http::{Problem, etag, reply::Json};
 use nodeai_store::{Filter, Select};
@@ -25,34 +26,6 @@ pub struct ListQuery {
     limit: Option<u32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
-}
-
-/// State of an experiment.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nobody has begun.
-    Queued,
-    /// Questions are searched, or settings tried.
-    Running,
-    /// All settings were tried.
-    Succeeded,
-    /// It could not go on, or nothing was found.
-    Failed,
-    /// Somebody ended it.
-    Cancelled,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// Experiments, newest first.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Taken;
 use super::lists::{Candidate, Effort, Lists};
 use crate::judged::question;
+use crate::run::Run;
 
 /// Most characters of a reason.
 const LONGEST: usize = 500;
@@ -17,23 +18,6 @@ pub struct Ended {
     run: Run,
     /// Ids of items, in the order in which they were asked.
     items: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Run {
-    status: String,
-    #[serde(default)]
-    outputs: Value,
-    #[serde(default)]
-    error: Option<Failure>,
-    #[serde(default)]
-    cost_pusd: i64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct Failure {
-    kind: String,
-    message: String,
 }
 
 /// A batch that waits.

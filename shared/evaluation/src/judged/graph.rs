@@ -66,6 +66,21 @@ pub fn build(
     Ok(graph.done())
 }
 
+/// One node that asks the model alone; its answer is the output `ask`. Inputs are named in `prompt` as [`given`] has them.
+pub(crate) fn alone(
+    judge: &Judge,
+    task: &str,
+    inputs: Map<String, Value>,
+    prompt: &[String],
+    schema: Value,
+) -> Ask {
+    let mut graph = Graph::new(judge, String::new());
+    graph.inputs = inputs;
+    graph.ask("ask", &["in"], task, prompt, schema);
+    graph.give("ask");
+    graph.done()
+}
+
 /// A question as a judge reads it: of several inputs the one that is named so, or all of them.
 pub(crate) fn question(question: &Value) -> String {
     let named = ["question", "query", "input", "prompt"];
@@ -88,11 +103,11 @@ struct Graph<'a> {
     inputs: Map<String, Value>,
 }
 
-fn list(name: &str, item: Value) -> Value {
+pub(crate) fn list(name: &str, item: Value) -> Value {
     object(json!({name: {"type": "array", "items": item}}))
 }
 
-fn object(properties: Value) -> Value {
+pub(crate) fn object(properties: Value) -> Value {
     let names: Vec<&String> = properties
         .as_object()
         .map(|all| all.keys().collect())
@@ -100,7 +115,7 @@ fn object(properties: Value) -> Value {
     json!({"type": "object", "required": names, "additionalProperties": false, "properties": properties})
 }
 
-fn text() -> Value {
+pub(crate) fn text() -> Value {
     json!({"type": "string"})
 }
 
@@ -113,7 +128,7 @@ fn said(node: &str, field: &str) -> String {
     format!("{{{{ nodes.{node}.output.json.{field} | tojson }}}}")
 }
 
-fn given(input: &str) -> String {
+pub(crate) fn given(input: &str) -> String {
     format!("{{{{ inputs.{input} }}}}")
 }
 

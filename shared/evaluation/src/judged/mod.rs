@@ -3,13 +3,13 @@
 //! what ragas makes of scripted verdicts, and a test holds ours against it.
 
 mod formulas;
-mod graph;
-mod prompts;
+pub(crate) mod graph;
+pub(crate) mod prompts;
 mod verdicts;
 
 pub use formulas::{Counts, Grid, average_precision, cosine, fbeta, noise_sensitivity};
-pub(crate) use graph::question;
 pub use graph::{Ask, build};
+pub(crate) use graph::{alone, question};
 pub use verdicts::{Judgement, read};
 
 use nodeai_http::{Checker, FieldError};

@@ -9,7 +9,7 @@ pub(super) fn system(task: &str) -> String {
 }
 
 /// A part of a prompt under its heading.
-pub(super) fn part(heading: &str, template: &str) -> String {
+pub(crate) fn part(heading: &str, template: &str) -> String {
     format!("{heading}:\n<<<\n{template}\n>>>\n")
 }
 

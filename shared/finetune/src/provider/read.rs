@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::fireworks::plain;
 use super::{Checkpoint, Dialect, Error, Event, Job, Place};
 
 impl Place {
@@ -20,6 +21,8 @@ impl Place {
     /// # Errors
     /// When the answer is none.
     pub fn read_job(&self, answer: &Value) -> Result<Job, Error> {
+        let resource = (self.dialect == Dialect::Fireworks).then(|| plain(answer));
+        let answer = resource.as_ref().unwrap_or(answer);
         let id = answer["id"]
             .as_str()
             .ok_or(Error::Malformed("id of the job"))?;
@@ -62,6 +65,10 @@ impl Place {
     /// # Errors
     /// When the answer is no list.
     pub fn read_events(&self, answer: &Value) -> Result<Vec<Event>, Error> {
+        // A resource has a state and no list.
+        if self.dialect == Dialect::Fireworks {
+            return Ok(Vec::new());
+        }
         let rows = answer["data"].as_array().or(answer["events"].as_array());
         let rows = rows.ok_or(Error::Malformed("list of events"))?;
         // Newest first, but at Together.
@@ -113,7 +120,7 @@ impl Place {
 /// A provider's state in our own words. One that is not known is at work: only what is known ends a job.
 fn status(state: &str) -> &'static str {
     match state.to_ascii_lowercase().as_str() {
-        "validating_files" | "validating" | "validated" | "created" => "checking",
+        "validating_files" | "validating" | "validated" | "created" | "creating" => "checking",
         "queued" | "pending" | "notrunning" | "started" => "queued",
         "paused" => "paused",
         "succeeded" | "success" | "completed" => "succeeded",

@@ -182,6 +182,9 @@ fn belongings(owner: &Tenant) -> Value {
             json!({"model": "a/b", "facts": {"kind": "chat", "input": ["text"], "output": ["text"]}})),
         "/api/v1/rag-evaluation/datasets/": made("/api/v1/rag-evaluation/datasets", json!({"name": "d"})),
         "/api/v1/rag-evaluation/evaluations/": evaluation(owner),
+        "/api/v1/rag-evaluation/rules/": made("/api/v1/rag-evaluation/rules", json!({"name": "r", "workflow_id": workflow_id,
+            "sample_rate": 0.1, "reading": {"metrics": [{"metric": "regex", "pattern": "."}]}})),
+        "/api/v1/rag-evaluation/syntheses/": synthesis(owner),
         "/api/v1/rag-optimization/experiments/": experiment(owner),
         "/api/v1/prompt-playground/spans/": run.json["trace_id"],
         "/api/v1/prompt-playground/prompts/": made("/api/v1/prompt-playground/prompts",
@@ -220,6 +223,22 @@ fn evaluation(owner: &Tenant) -> Value {
     let answers = json!({item.as_str().unwrap(): {"answer": "a"}});
     let body = json!({"dataset_id": dataset["id"], "target": {"answers": answers}, "metrics": ["exact_match"]});
     let made = owner.post(&format!("{path}/evaluations"), &body);
+    assert_eq!(made.status, 202, "{}", made.text);
+    made.json["id"].clone()
+}
+
+/// A synthesis that has ended: questions about one document.
+fn synthesis(owner: &Tenant) -> Value {
+    let base = super::knowledge::base(owner, json!({}));
+    let text = "A document that is long enough to be asked about by somebody.";
+    let ids = super::knowledge::add(owner, &base, json!([{"title": "t", "text": text}]));
+    super::knowledge::ready(owner, &base, &ids);
+    let path = "/api/v1/rag-evaluation";
+    let dataset = owner.post(&format!("{path}/datasets"), &json!({"name": "made"}));
+    let base_id = base.rsplit('/').next().unwrap();
+    let body = json!({"dataset_id": dataset.json["id"], "knowledge_base_id": base_id, "questions": 1,
+        "judge": {"model": "builtin/echo"}});
+    let made = owner.post(&format!("{path}/syntheses"), &body);
     assert_eq!(made.status, 202, "{}", made.text);
     made.json["id"].clone()
 }
@@ -341,6 +360,8 @@ fn lists_show_ones_own_rows_only() {
         "/api/v1/prompt-playground/prompts",
         "/api/v1/rag-evaluation/datasets",
         "/api/v1/rag-evaluation/evaluations",
+        "/api/v1/rag-evaluation/rules",
+        "/api/v1/rag-evaluation/syntheses",
         "/api/v1/rag-optimization/experiments",
         "/api/v1/observability/rules",
         "/api/v1/observability/alerts",

@@ -8,6 +8,7 @@ mod budgets;
 mod catalog;
 mod cost;
 mod engine;
+mod evaluation_rules;
 mod evaluations;
 mod experiments;
 mod files;
