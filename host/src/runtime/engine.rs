@@ -72,7 +72,8 @@ fn pooling(limits: &Limits) -> PoolingAllocationConfig {
         .max_unused_warm_slots(100)
         .linear_memory_keep_resident(512 << 10)
         .table_keep_resident(16 << 10)
-        .decommit_batch_size(16)
+        // Memories that wait to be given back are as big as the biggest request made them.
+        .decommit_batch_size(2)
         .pagemap_scan(wasmtime::Enabled::Auto);
     pool
 }
