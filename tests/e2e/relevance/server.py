@@ -45,8 +45,18 @@ def embed(texts):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def read_body(self):
+        if "content-length" in self.headers:
+            return self.rfile.read(int(self.headers["content-length"]))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        asked = json.loads(self.read_body())
         texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
         vectors, tokens = embed(texts)
         encoded = asked.get("encoding_format") == "base64"
