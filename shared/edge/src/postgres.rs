@@ -18,9 +18,14 @@ impl SpinConnection {
         params: Vec<ParameterValue>,
     ) -> Result<Option<Vec<Option<String>>>, PgError> {
         let mut result = self.0.query(sql, params).await.map_err(pg_error)?;
-        let row = result.rows().next().await;
-        let row = row.map(|values| values.into_iter().map(text).collect::<Result<_, _>>());
+        let mut row = None;
+        // To the end: the host says how the statement ended only to who has read all of it, and the end of a long row's statement may
+        // come later than the row.
+        while let Some(values) = result.rows().next().await {
+            row.get_or_insert(values);
+        }
         result.result().await.map_err(pg_error)?;
+        let row = row.map(|values| values.into_iter().map(text).collect::<Result<_, _>>());
         row.transpose()
     }
 }
