@@ -155,7 +155,7 @@ impl WorkerExpiration for Expiration {
     ) -> Poll<()> {
         self.pulse.register(context.waker());
         let allowed = match status {
-            WorkerStatus::Idle => self.limits.idle,
+            WorkerStatus::Idle => self.limits.idle_of(self.pulse.memory()),
             WorkerStatus::Requests => self.limits.request,
             WorkerStatus::PostReturn if self.pulse.expired() => return Poll::Ready(()),
             WorkerStatus::PostReturn => self.limits.stream,

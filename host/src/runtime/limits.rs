@@ -39,6 +39,21 @@ impl Default for Limits {
     }
 }
 
+/// Memory past which an instance is big, in bytes.
+const BIG: usize = 8 << 20;
+/// A big instance is kept for this part of the time: memory that a request made grow does not shrink.
+const BIG_PART: u32 = 120;
+
+impl Limits {
+    /// How long an idle instance of `memory` bytes is kept.
+    pub fn idle_of(&self, memory: usize) -> Duration {
+        match memory > BIG {
+            true => self.idle / BIG_PART,
+            false => self.idle,
+        }
+    }
+}
+
 /// Refuses memory past the limit and notes that it did.
 #[derive(Debug)]
 pub struct MemoryLimiter {
@@ -71,6 +86,7 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(false);
         }
         self.used = total;
+        self.pulse.note_memory(total);
         Ok(true)
     }
 
@@ -81,5 +97,30 @@ impl ResourceLimiter for MemoryLimiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= super::engine::TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_grown_big_is_kept_for_less_time() {
+        let limits = Limits::default();
+        let pulse = Arc::new(Pulse::default());
+        let mut limiter = MemoryLimiter::new(limits.memory, pulse.clone());
+        assert!(limiter.memory_growing(0, BIG, None).unwrap());
+        assert_eq!(limits.idle_of(pulse.memory()), limits.idle);
+        assert!(limiter.memory_growing(BIG, BIG + 1, None).unwrap());
+        assert_eq!(limits.idle_of(pulse.memory()), limits.idle / BIG_PART);
+    }
+
+    #[test]
+    fn memory_that_is_refused_is_not_counted() {
+        let pulse = Arc::new(Pulse::default());
+        let mut limiter = MemoryLimiter::new(100, pulse.clone());
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(!limiter.memory_growing(0, 60, None).unwrap());
+        assert_eq!(pulse.memory(), 60);
     }
 }

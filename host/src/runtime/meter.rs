@@ -48,6 +48,7 @@ pub struct Pulse {
     active: AtomicUsize,
     expired: AtomicBool,
     busy_ticks: AtomicU32,
+    memory: AtomicUsize,
     meter: Mutex<Option<Arc<Meter>>>,
     worker: AtomicWaker,
 }
@@ -64,6 +65,16 @@ impl Pulse {
     /// Requests whose response has not ended.
     pub fn active(&self) -> usize {
         self.active.load(Ordering::Acquire)
+    }
+
+    /// The instance has so much memory now, in bytes; it never has less again.
+    pub fn note_memory(&self, bytes: usize) {
+        self.memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The instance's memory, in bytes.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Has the worker look again when a request ends.

@@ -20,8 +20,10 @@ use nodeai_objects::{Fault, Objects, Progress};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
-/// Bytes of a row.
+/// Bytes of a row of a file's content.
 const ROW: usize = 1 << 20;
+/// Bytes of a row of the spool. It goes as Base64 in JSON, which takes several times as much while the part before it is still there.
+const SPOOL_ROW: usize = 256 << 10;
 
 /// An upload that somebody writes on.
 pub struct Writer<'a> {
@@ -35,6 +37,8 @@ pub struct Writer<'a> {
     buffer: BytesMut,
     /// How many of them are rows already.
     spooled: usize,
+    /// Bytes of a row.
+    row: usize,
     /// The file's beginning, when this request has brought it.
     head: Vec<u8>,
 }
@@ -59,8 +63,10 @@ impl<'a> Writer<'a> {
             Some(text) => unhex(text).and_then(|bytes| Sha256::restore(&bytes)),
             None => Some(Sha256::default()),
         };
-        let part = objects.as_ref().map_or(ROW, |objects| objects.part_bytes());
-        let room = part + ROW;
+        let (part, row) = match &objects {
+            Some(objects) => (objects.part_bytes(), SPOOL_ROW),
+            None => (ROW, ROW),
+        };
         let mut progress = upload.backend_state.clone();
         progress.size = upload.size_bytes;
         Ok(Self {
@@ -69,8 +75,9 @@ impl<'a> Writer<'a> {
             progress,
             hash: hash.ok_or_else(|| Problem::internal("the upload's hash cannot be read"))?,
             // As big as it gets from the start: growing by doubling would leave as much again behind.
-            buffer: BytesMut::with_capacity(room),
+            buffer: BytesMut::with_capacity(part + row),
             spooled: 0,
+            row,
             head: Vec::new(),
             upload,
         })
@@ -99,7 +106,8 @@ impl<'a> Writer<'a> {
             if at >= end {
                 return Ok(());
             }
-            let window = rows.window(at, end - 1).await?;
+            let last = (at + self.row as u64).min(end) - 1;
+            let window = rows.window(at, last).await?;
             self.spooled += window.len();
             self.buffer.extend_from_slice(&window);
             self.flush_parts(&objects).await?;
@@ -117,7 +125,7 @@ impl<'a> Writer<'a> {
         self.buffer.extend_from_slice(piece);
         match self.objects.clone() {
             Some(objects) => self.flush_parts(&objects).await,
-            None => self.flush_rows(ROW).await,
+            None => self.flush_rows(self.row).await,
         }
     }
 
@@ -130,7 +138,7 @@ impl<'a> Writer<'a> {
         }
         self.note_head(piece);
         self.buffer.extend_from_slice(piece);
-        self.flush_rows(ROW).await
+        self.flush_rows(self.row).await
     }
 
     fn note_head(&mut self, piece: &[u8]) {
@@ -174,7 +182,10 @@ impl<'a> Writer<'a> {
     /// Keeps `buffer` as rows while it has `least` bytes or more.
     async fn flush_rows(&mut self, least: usize) -> Result<(), Problem> {
         while self.buffer.len() >= least.max(1) {
-            let row = self.buffer.split_to(self.buffer.len().min(ROW)).freeze();
+            let row = self
+                .buffer
+                .split_to(self.buffer.len().min(self.row))
+                .freeze();
             self.hash.update(&row);
             let bytes = BASE64_STANDARD.encode(&row);
             self.advance(row.len(), json!({"bytes": bytes})).await?;
