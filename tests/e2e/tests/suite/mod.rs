@@ -31,6 +31,7 @@ mod hooks;
 mod hostile;
 mod idempotency;
 mod knowledge;
+mod knowledge_answers;
 mod knowledge_ingest;
 mod library;
 mod management;

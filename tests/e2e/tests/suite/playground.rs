@@ -249,3 +249,49 @@ fn saves_at_once_get_numbers_without_gaps() {
         .count();
     assert_eq!(labelled, 1);
 }
+
+#[test]
+fn rows_come_from_a_dataset() {
+    let me = app().tenant();
+    let made = me.post("/api/v1/rag-evaluation/datasets", &json!({"name": "faq"}));
+    assert_status(&made, 201);
+    let items = format!("{}/items", made.header("location"));
+    let first = json!({"items": [{"question": "Who?", "expected": "me"}, {"question": "Where?", "expected": "here"}]});
+    assert_status(&me.post(&items, &first), 201);
+    let version = me.post(
+        &items,
+        &json!({"items": [{"question": "When?", "expected": "now"}]}),
+    );
+    assert_status(&version, 201);
+    let id = made.json["id"].as_str().unwrap();
+    let said = |dataset: Value| {
+        let prompt = json!({"messages": [{"role": "user", "content": "{{ inputs.question }} {{ inputs.expected }}"}]});
+        let body = json!({"prompt": prompt, "dataset": dataset, "models": [{"model": "builtin/echo"}], "stream": false});
+        let run = me.post(&format!("{PATH}/run"), &body);
+        assert_status(&run, 200);
+        let out = run.json["outputs"]["out"].as_object().unwrap().clone();
+        let text = |row: usize| out.get(&format!("r{row}m0")).map(|one| one["text"].clone());
+        (0..).map_while(text).collect::<Vec<Value>>()
+    };
+    let all = ["echo: Who? me", "echo: Where? here", "echo: When? now"];
+    assert_eq!(said(json!({"id": id})), all);
+    assert_eq!(said(json!({"id": id, "limit": 1})), all[..1]);
+    assert_eq!(said(json!({"id": id, "version": 2})), all[..2]);
+    let listed = me.get(&items).json["data"].as_array().unwrap().clone();
+    let who = listed.iter().find(|one| one["question"] == "Who?").unwrap();
+    assert_eq!(said(json!({"id": id, "after": who["id"]})), all[1..]);
+
+    let ask = |whose: &Tenant, more: Value| {
+        let mut body = json!({"prompt": prompt("{{ inputs.question }}"), "dataset": {"id": id}, "models": [{"model": "builtin/echo"}]});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        whose.post(&format!("{PATH}/run"), &body)
+    };
+    assert_problem(&ask(&app().tenant(), json!({})), 404, "not-found");
+    let both = ask(&me, json!({"rows": [{"how": "kind"}]}));
+    assert_problem(&both, 400, "invalid-input");
+    assert_eq!(both.json["errors"][0]["pointer"], "/dataset");
+    let many = ask(&me, json!({"dataset": {"id": id, "limit": 51}}));
+    assert_eq!(many.json["errors"][0]["pointer"], "/dataset/limit");
+}
