@@ -30,9 +30,11 @@ fn go_on(url: &str) {
          WHERE x.wait < 0.899 * x.usual OR x.wait > 1.101 * x.usual + 60"
     );
     assert_eq!(database::text(url, &wrong), None);
+    // What somebody else has in hand has its turn the next time: rows are never waited for in another order than theirs.
     database::execute(
         url,
-        "UPDATE public.webhook_deliveries SET next_at = clock_timestamp() WHERE status = 'pending' AND next_at > clock_timestamp()",
+        "UPDATE public.webhook_deliveries SET next_at = clock_timestamp() WHERE id IN (SELECT d.id FROM public.webhook_deliveries d
+           WHERE d.status = 'pending' AND d.next_at > clock_timestamp() FOR UPDATE SKIP LOCKED)",
     );
 }
 
