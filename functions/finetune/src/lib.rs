@@ -1,10 +1,13 @@
 //! Fine-tuning: datasets that are checked and costed before anything is uploaded, jobs at providers, what happens to them, the
 //! models that they make.
 
+mod canary;
 mod check;
 mod checkpoints;
 mod create;
+mod evaluate;
 mod events;
+mod made;
 mod model;
 mod provider;
 mod read;
@@ -17,9 +20,9 @@ mod upload;
 nodeai_app::scope! {
     /// Read jobs, their events and checkpoints.
     FinetuneRead = "finetune:read";
-    /// Register models of jobs, remove jobs.
+    /// Register models of jobs, give them to callers; remove jobs.
     FinetuneWrite = "finetune:write";
-    /// Check datasets; make, pause, resume and cancel jobs.
+    /// Check datasets; make, pause, resume and cancel jobs; evaluate their models.
     FinetuneRun = "finetune:run";
 }
 
@@ -48,6 +51,16 @@ pub fn routes() -> nodeai_app::Routes {
             "/{id}/register",
             "Enter its model into the catalogue",
             register::handle,
+        )
+        .post(
+            "/{id}/evaluate",
+            "Evaluate its model beside the base",
+            evaluate::handle,
+        )
+        .post(
+            "/{id}/canary",
+            "Give its model to a share of a deployment's callers",
+            canary::handle,
         )
 }
 

@@ -1,9 +1,9 @@
 //! `POST /api/v1/finetune/{id}/register`
 
 use crate::FinetuneWrite;
+use crate::made::Made;
 use crate::provider::job;
 use nodeai_app::{Caller, Created, Op, PathId, Valid, Write, clock};
-use nodeai_finetune::provider::Dialect;
 use nodeai_http::{Check, Checker, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,17 +44,10 @@ pub async fn handle(
     Valid(input): Valid<RegisterInput>,
 ) -> Result<Created<Registered>, Problem> {
     let job = job(&caller, &id).await?;
-    let made = job.result_model.as_deref();
-    let made = made.ok_or_else(|| Problem::conflict("the job has not made a model"))?;
-    let prefix = match job.provider {
-        Dialect::Openai => "openai",
-        Dialect::Azure => "azure",
-        Dialect::Together => "together",
-        Dialect::Mistral => "mistral",
-        Dialect::Fireworks => "fireworks_ai",
-    };
-    let model = format!("{prefix}/{made}");
-    let name = input.name.or(job.name).unwrap_or_else(|| made.to_owned());
+    let made = Made::of(&job)?;
+    let model = made.reference();
+    let name = input.name.or_else(|| job.name.clone());
+    let name = name.unwrap_or_else(|| made.result().to_owned());
     let mut facts = json!({"kind": "chat", "input": ["text"], "output": ["text"], "name": name,
         "note": format!("fine-tuned from {}, job {}", job.base_model, job.id)});
     if let Some(most) = input.max_input_tokens {
@@ -62,7 +55,7 @@ pub async fn handle(
     }
     let entry = clock::new_id();
     let location = format!("/api/v1/models/own/{entry}");
-    let row: Value = json!({"model": model, "base_url": job.base_url, "key_secret": job.key_secret, "facts": facts});
+    let row: Value = json!({"model": model, "base_url": made.address(), "key_secret": job.key_secret, "facts": facts});
     let write = Write::new(Op::Insert, "own_models", "model", &entry)
         .row(row)
         .audit("finetune.registered", json!({"job_id": job.id}))

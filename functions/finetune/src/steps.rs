@@ -13,7 +13,12 @@ async fn step(caller: Caller<FinetuneRun>, id: &str, step: Step) -> Result<Json<
         return Err(Problem::conflict("the job has ended"));
     }
     let (provider, there) = of_job(&caller, &stored).await?;
-    let answer = provider.step(step, &there, None).await?;
+    let said = provider.step(step, &there, None).await?;
+    // Some answer with the job, some with nothing.
+    let answer = match said["id"].is_null() && said["name"].is_null() {
+        true => provider.step(Step::Get, &there, None).await?,
+        false => said,
+    };
     provider.keep_job(id, &answer).await.map(Json::ok)
 }
 

@@ -1,15 +1,17 @@
 //! Optimisation: settings of retrieval tried on candidates that are there already, and whether one is really better; experiments that
-//! gather the candidates of a knowledge base first, and apply what has won.
+//! gather the candidates of a knowledge base first; studies that try parameters of a workflow. What has won is applied by one call.
 
+mod drain;
 mod experiments;
+mod studies;
 mod sweep;
 
 nodeai_app::scope! {
-    /// Read experiments and their trials.
+    /// Read experiments and studies with their trials.
     OptimizationsRead = "optimizations:read";
-    /// Apply what has won and take it back; remove experiments.
+    /// Apply what has won and take it back; remove experiments and studies.
     OptimizationsWrite = "optimizations:write";
-    /// Search for better settings; make and cancel experiments.
+    /// Search for better settings; make and cancel experiments and studies.
     OptimizationsRun = "optimizations:run";
 }
 
@@ -61,10 +63,38 @@ pub fn routes() -> nodeai_app::Routes {
             "Give the knowledge base the search settings that it had",
             experiments::change::rollback,
         )
+        .get("/studies", "Studies, newest first", studies::read::list)
+        .post(
+            "/studies",
+            "Make a study of a workflow, which goes on by itself",
+            studies::create::handle,
+        )
+        .get("/studies/{id}", "One study", studies::read::get)
+        .delete("/studies/{id}", "Remove a study", studies::change::remove)
+        .get(
+            "/studies/{id}/trials",
+            "All combinations that are tried, the best first",
+            studies::trials::handle,
+        )
+        .post(
+            "/studies/{id}/cancel",
+            "End a study, or its repetition",
+            studies::change::cancel,
+        )
+        .post(
+            "/studies/{id}/apply",
+            "Make the winner the workflow's next version",
+            studies::change::apply,
+        )
+        .post(
+            "/studies/{id}/rollback",
+            "Give the workflow the document that was studied",
+            studies::change::rollback,
+        )
         .post(
             "/drain",
-            "Work on experiments that are due",
-            experiments::drain::handle,
+            "Work on experiments and studies that are due",
+            drain::handle,
         )
 }
 

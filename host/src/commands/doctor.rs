@@ -76,10 +76,10 @@ async fn project_findings(project: &Project, args: &DatabaseArgs) -> Vec<Finding
         )),
         Err(error) => missing(format!("{error:#}"), "correct spin.toml"),
     }];
-    findings.push(match Environment::load(&project.root) {
-        Ok(environment) => database_finding(project, &environment, args).await,
-        Err(error) => missing(format!("{error:#}"), "correct .env"),
-    });
+    match Environment::load(&project.root) {
+        Ok(environment) => findings.extend(database_findings(project, &environment, args).await),
+        Err(error) => findings.push(missing(format!("{error:#}"), "correct .env")),
+    }
     findings
 }
 
@@ -114,46 +114,52 @@ fn target() -> Finding {
     }
 }
 
-/// The configured database's state, or whether an embedded one can be run.
-async fn database_finding(
+/// The configured database's state and what it searches vectors by, or whether an embedded one can be run.
+async fn database_findings(
     project: &Project,
     environment: &Environment,
     args: &DatabaseArgs,
-) -> Finding {
+) -> Vec<Finding> {
     match owner::configured(environment, args) {
-        Err(error) => missing(format!("{error:#}"), "correct the database URL"),
-        Ok(Some(url)) => configured_finding(project, &url, args).await,
+        Err(error) => vec![missing(format!("{error:#}"), "correct the database URL")],
+        Ok(Some(url)) => match database_found(project, &url, args).await {
+            Ok(findings) => findings,
+            Err(error) => vec![missing(
+                format!("{error:#}"),
+                "start the database, or correct its URL",
+            )],
+        },
         Ok(None) if environment.variable("nodeai_supabase_url").is_some() => {
-            fine("Supabase is configured")
+            vec![fine("Supabase is configured")]
         }
-        Ok(None) => embedded_finding(project),
+        Ok(None) => vec![embedded_finding(project)],
     }
 }
 
-async fn configured_finding(
+async fn database_found(
     project: &Project,
     url: &database::DatabaseUrl,
     args: &DatabaseArgs,
-) -> Finding {
-    let look = async {
-        let client = database::connect(url, &owner::root_ca(args)?).await?;
-        migrate::status(&client, &migrate::load(&project.root.join("migrations"))?).await
-    };
-    match look.await {
-        Ok(status) if status.pending.is_empty() => fine(format!("the database at {}", url.shown())),
-        Ok(status) => missing(
-            format!(
-                "{} migrations in the database at {}",
-                status.pending.len(),
-                url.shown()
-            ),
-            "nodeai migrate",
-        ),
-        Err(error) => missing(
-            format!("{error:#}"),
-            "start the database, or correct its URL",
-        ),
+) -> Result<Vec<Finding>> {
+    let client = database::connect(url, &owner::root_ca(args)?).await?;
+    let status =
+        migrate::status(&client, &migrate::load(&project.root.join("migrations"))?).await?;
+    let shown = url.shown();
+    if !status.pending.is_empty() {
+        let what = format!(
+            "{} migrations in the database at {shown}",
+            status.pending.len()
+        );
+        return Ok(vec![missing(what, "nodeai migrate")]);
     }
+    let sql = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector' AND nodeai.vector_home() IS NOT NULL";
+    let version: Option<String> = client.query_opt(sql, &[]).await?.map(|row| row.get(0));
+    let path = match version {
+        Some(version) => format!("vectors are searched by pgvector {version} (HNSW), then scored exactly"),
+        // It is a choice, not a fault: results are the same.
+        None => "vectors are searched exactly, by codes; CREATE EXTENSION vector (0.8 or later) makes large bases faster".to_owned(),
+    };
+    Ok(vec![fine(format!("the database at {shown}")), fine(path)])
 }
 
 fn embedded_finding(project: &Project) -> Finding {

@@ -5,6 +5,7 @@
 //! - [`subject`] is what a request gives to be scored, and its rules.
 //! - [`sweep`] tries fusions of stored candidates, which costs nothing.
 //! - [`experiment`] is an experiment with the search settings of a knowledge base: its space, its lists of candidates, its outcome.
+//! - [`study`] is a study: parameters of a workflow tried on a dataset, and judged; [`trials`] tells what a search has come to.
 //! - [`metric`] names what an evaluation measures; [`answer`] is what it measures; [`plain`] measures it, or [`judged`] has it judged.
 //! - [`job`] is one step of an evaluation; [`summary`] what it comes to; [`agreement`] how far its judge agrees with people.
 //! - [`online`] makes questions and answers of sampled traces; [`synthesis`] has questions made of chunks.
@@ -22,7 +23,9 @@ pub mod plain;
 pub mod retrieval;
 pub mod run;
 pub mod state;
+pub mod study;
 pub mod subject;
 pub mod summary;
 pub mod sweep;
 pub mod synthesis;
+pub mod trials;

@@ -241,7 +241,8 @@ impl Spec {
         ]
     }
 
-    fn check(&self, c: &mut Checker, at: &str) {
+    /// Reports what is wrong with it.
+    pub fn check(&self, c: &mut Checker, at: &str) {
         if self.kind().is_none() {
             let detail = "is no metric; see GET /api/v1/rag-evaluation/metrics";
             c.report(FieldError::body(format!("{at}/metric"), "unknown", detail));

@@ -142,6 +142,14 @@ fn data_error(message: &str, pointer: String) -> FieldError {
     FieldError::body(pointer, "type", detail)
 }
 
+/// The tokens of a JSON pointer (RFC 6901, sections 3 and 4); none of the empty one, which names the whole document.
+pub fn tokens(pointer: &str) -> Vec<String> {
+    let tokens = pointer.split('/').skip(1);
+    tokens
+        .map(|token| token.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
 /// RFC 6901 escaping of one reference token.
 pub fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")

@@ -5,7 +5,7 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::stats::{Comparison, compare, holm};
 
@@ -85,62 +85,105 @@ pub struct Outcome {
     pub questions: (usize, usize),
 }
 
-/// Scores of what has been asked so far.
-struct Table<F> {
-    evaluate: F,
-    scores: Vec<Vec<Option<f64>>>,
-    evaluations: usize,
+/// A score that is known. The inner one is none where nobody could judge: such an answer counts in no mean, and its question in no
+/// comparison.
+pub type Known = Option<Option<f64>>;
+
+/// Which part of the questions is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Those that the search sees.
+    Search,
+    /// Those that the verdict is made of.
+    Verdict,
 }
 
-impl<F: FnMut(usize, usize) -> Option<f64>> Table<F> {
-    /// The score of a setting on a question; 0 for what could not be judged, so that failing is never an advantage.
-    fn score(&mut self, setting: usize, question: usize) -> f64 {
-        if let Some(known) = self.scores[setting][question] {
-            return known;
-        }
-        self.evaluations += 1;
-        let score = (self.evaluate)(setting, question);
-        let score = score.filter(|score| score.is_finite()).unwrap_or(0.0);
-        self.scores[setting][question] = Some(score);
-        score
-    }
-
-    fn all(&mut self, setting: usize, questions: &[usize]) -> Vec<f64> {
-        questions
-            .iter()
-            .map(|question| self.score(setting, *question))
-            .collect()
-    }
-
-    /// What is known of each setting on these questions.
-    fn tried(&self, questions: &[usize]) -> Vec<Tried> {
-        let one = |scores: &Vec<Option<f64>>| {
-            let known: Vec<f64> = questions.iter().filter_map(|q| scores[*q]).collect();
-            Tried {
-                mean: known.iter().sum::<f64>() / known.len().max(1) as f64,
-                questions: known.len(),
-            }
-        };
-        self.scores.iter().map(one).collect()
-    }
-
-    fn sum(&mut self, setting: usize, questions: &[usize]) -> f64 {
-        self.all(setting, questions).iter().sum()
-    }
+/// Scores that a search needs to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The setting.
+    pub setting: usize,
+    /// The questions, in their order.
+    pub questions: Vec<usize>,
+    /// Of which part they are: all of one request are of the same.
+    pub part: Part,
 }
 
-/// Searches. `evaluate` gives the score of a setting on a question, or none where it could not be judged; it is asked once at
-/// most for each pair.
-pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> Outcome {
+/// Where a search stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Without these it cannot go on.
+    Ask(Vec<Asked>),
+    /// It has ended.
+    Done(Box<Outcome>),
+}
+
+/// The questions in the order in which a search takes them: three fifths to search, two fifths to judge.
+fn parts(of: Search) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..of.questions).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(of.seed));
-    // Three fifths to search, two fifths to judge.
-    let (searched, judged) = order.split_at((of.questions * 3).div_ceil(5));
-    let mut table = Table {
-        evaluate,
-        scores: vec![vec![None; of.questions]; of.settings],
-        evaluations: 0,
-    };
+    let judged = order.split_off((of.questions * 3).div_ceil(5));
+    (order, judged)
+}
+
+/// Scores that are known, by setting and question.
+struct Table<'a> {
+    known: &'a [Vec<Known>],
+}
+
+impl Table<'_> {
+    /// What is missing of these questions, if anything is.
+    fn missing(&self, settings: &[usize], questions: &[usize], part: Part) -> Option<Next> {
+        let lacks = |setting: &usize| {
+            let questions = questions.iter().copied();
+            let questions = questions.filter(|q| self.known[*setting][*q].is_none());
+            Asked {
+                setting: *setting,
+                questions: questions.collect(),
+                part,
+            }
+        };
+        let asked: Vec<Asked> = settings
+            .iter()
+            .map(lacks)
+            .filter(|asked| !asked.questions.is_empty())
+            .collect();
+        (!asked.is_empty()).then_some(Next::Ask(asked))
+    }
+
+    fn score(&self, setting: usize, question: usize) -> Option<f64> {
+        let score = self.known[setting][question].flatten();
+        score.filter(|score| score.is_finite())
+    }
+
+    /// What is known of a setting on these questions.
+    fn tried(&self, setting: usize, questions: &[usize]) -> Tried {
+        let scores = questions.iter().filter_map(|q| self.score(setting, *q));
+        let scores: Vec<f64> = scores.collect();
+        Tried {
+            mean: scores.iter().sum::<f64>() / scores.len().max(1) as f64,
+            questions: scores.len(),
+        }
+    }
+
+    /// The settings, the best first.
+    fn ranked(&self, settings: &[usize], questions: &[usize]) -> Vec<usize> {
+        let tried = settings.iter().map(|s| (self.tried(*s, questions), *s));
+        let mut ranked: Vec<(Tried, usize)> = tried.collect();
+        // One that nobody could judge is behind all others, whatever their scores are.
+        ranked.sort_by(|(a, s), (b, t)| {
+            let judged = (b.questions > 0).cmp(&(a.questions > 0));
+            judged.then(b.mean.total_cmp(&a.mean)).then(s.cmp(t))
+        });
+        ranked.into_iter().map(|(_, setting)| setting).collect()
+    }
+}
+
+/// Goes on with a search as far as `known` reaches, by setting and question. The same search over the same scores asks for the same.
+pub fn next(of: Search, known: &[Vec<Known>]) -> Next {
+    let (searched, judged) = parts(of);
+    let table = Table { known };
     let (mut alive, mut rounds) = ((0..of.settings).collect::<Vec<_>>(), Vec::new());
     let mut seen = of
         .first
@@ -148,19 +191,16 @@ pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> 
         .clamp(1, searched.len().max(1));
     loop {
         let asked = &searched[..seen.min(searched.len())];
-        let mut ranked: Vec<(f64, usize)> =
-            alive.iter().map(|s| (table.sum(*s, asked), *s)).collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        if let Some(missing) = table.missing(&alive, asked, Part::Search) {
+            return missing;
+        }
         let last = seen >= searched.len();
         let keep = match last {
             true => FINALISTS,
             false => alive.len().div_ceil(KEPT).max(FINALISTS),
         };
-        alive = ranked
-            .into_iter()
-            .take(keep)
-            .map(|(_, setting)| setting)
-            .collect();
+        alive = table.ranked(&alive, asked);
+        alive.truncate(keep);
         rounds.push(Round {
             questions: asked.len(),
             kept: alive.clone(),
@@ -174,36 +214,64 @@ pub fn search(of: Search, evaluate: impl FnMut(usize, usize) -> Option<f64>) -> 
             false => seen * KEPT,
         };
     }
-    let tried = table.tried(searched);
-    let finalists = verdict(&mut table, &alive, of, judged);
-    Outcome {
-        winner: finalists
-            .iter()
-            .find(|one| one.is_better())
-            .map(|one| one.setting),
+    let mut held: Vec<usize> = alive
+        .iter()
+        .copied()
+        .filter(|s| *s != of.baseline)
+        .collect();
+    held.insert(0, of.baseline);
+    if let Some(missing) = table.missing(&held, &judged, Part::Verdict) {
+        return missing;
+    }
+    let finalists = verdict(&table, &held, of, &judged);
+    let winner = finalists.iter().find(|one| one.is_better());
+    Next::Done(Box::new(Outcome {
+        winner: winner.map(|one| one.setting),
         rounds,
         finalists,
-        tried,
-        evaluations: table.evaluations,
+        tried: (0..of.settings)
+            .map(|s| table.tried(s, &searched))
+            .collect(),
+        evaluations: known.iter().flatten().flatten().count(),
         questions: (searched.len(), judged.len()),
+    }))
+}
+
+/// Searches. `evaluate` gives the score of a setting on a question, or none where it could not be judged; it is asked once at
+/// most for each pair.
+pub fn search(of: Search, mut evaluate: impl FnMut(usize, usize) -> Option<f64>) -> Outcome {
+    let mut known = vec![vec![None; of.questions]; of.settings];
+    loop {
+        match next(of, &known) {
+            Next::Done(outcome) => return *outcome,
+            Next::Ask(asked) => {
+                for one in asked {
+                    for question in one.questions {
+                        known[one.setting][question] = Some(evaluate(one.setting, question));
+                    }
+                }
+            }
+        }
     }
 }
 
-fn verdict<F: FnMut(usize, usize) -> Option<f64>>(
-    table: &mut Table<F>,
-    alive: &[usize],
-    of: Search,
-    judged: &[usize],
-) -> Vec<Finalist> {
-    let baseline = table.all(of.baseline, judged);
-    let rivals = alive.iter().filter(|setting| **setting != of.baseline);
-    let mut finalists: Vec<Finalist> = rivals
-        .map(|setting| Finalist {
+/// Holds finalists against the baseline, the first of `held`, on the questions on which both have a score.
+fn verdict(table: &Table<'_>, held: &[usize], of: Search, judged: &[usize]) -> Vec<Finalist> {
+    let Some((baseline, rivals)) = held.split_first() else {
+        return Vec::new();
+    };
+    let against = |setting: &usize| {
+        let pairs = judged
+            .iter()
+            .filter_map(|q| Some((table.score(*baseline, *q)?, table.score(*setting, *q)?)));
+        let (first, second): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        Finalist {
             setting: *setting,
-            comparison: compare(&baseline, &table.all(*setting, judged), of.seed),
+            comparison: compare(&first, &second, of.seed),
             p_holm: None,
-        })
-        .collect();
+        }
+    };
+    let mut finalists: Vec<Finalist> = rivals.iter().map(against).collect();
     let p: Option<Vec<f64>> = finalists.iter().map(|one| one.comparison.p).collect();
     for (one, corrected) in finalists
         .iter_mut()

@@ -1,5 +1,5 @@
 //! A scripted LLM provider for tests: a real HTTP server that follows the published contracts
-//! of OpenAI, Anthropic and Gemini, and does what a script or the model's name tells it.
+//! of OpenAI, Anthropic, Gemini and Fireworks' fine-tuning, and does what a script or the model's name tells it.
 //!
 //! Without a script it answers `You said: <last user message>`. Models whose name contains
 //! `429`, `500`, `malformed`, `drop` or `slow` behave so; one with `judge` in its name judges by words. `POST /__script` queues behaviours,
@@ -8,6 +8,7 @@
 mod anthropic;
 mod control;
 mod files;
+mod fireworks;
 mod gemini;
 mod judge;
 mod openai;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) requests: Vec<Arrived>,
     pub(crate) files: Vec<files::File>,
     pub(crate) jobs: Vec<files::Job>,
+    pub(crate) fireworks: fireworks::Resources,
     pub(crate) counter: u64,
     pub(crate) storage: storage::Storage,
 }
@@ -59,6 +61,7 @@ fn router(shared: Shared) -> Router {
         .merge(anthropic::routes())
         .merge(gemini::routes())
         .merge(files::routes())
+        .merge(fireworks::routes())
         .merge(web::routes())
         .layer(axum::middleware::from_fn_with_state(
             shared.clone(),

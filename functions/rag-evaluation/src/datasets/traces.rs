@@ -4,6 +4,7 @@ use super::items::Added;
 use crate::EvaluationsWrite;
 use nodeai_app::inputs::is_uuid;
 use nodeai_app::{Caller, Command, Created, PathId, Valid, clock};
+use nodeai_http::input::tokens;
 use nodeai_http::{Check, Checker, FieldError, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -84,14 +85,6 @@ impl Check for FromTracesInput {
     }
 }
 
-/// A JSON pointer as the path that the store takes.
-fn path(pointer: &str) -> Vec<String> {
-    let tokens = pointer.split('/').skip(1);
-    tokens
-        .map(|token| token.replace("~1", "/").replace("~0", "~"))
-        .collect()
-}
-
 /// Takes question and answer of traces as items, as the dataset's next version. A trace comes into a dataset once; traces without a
 /// question at that place are left out, and 409 when none is left.
 pub async fn handle(
@@ -107,8 +100,8 @@ pub async fn handle(
     let ids = input.trace_ids.as_ref();
     let ids = ids.map(|ids| ids.iter().map(|id| id.to_lowercase()).collect::<Vec<_>>());
     let args = json!({"dataset_id": id, "trace_ids": ids, "workflow_id": input.workflow_id, "from_us": us(&input.from),
-        "to_us": us(&input.to), "score": input.score, "question": path(&input.question),
-        "expected": input.expected.as_deref().map(path), "limit": limit});
+        "to_us": us(&input.to), "score": input.score, "question": tokens(&input.question),
+        "expected": input.expected.as_deref().map(tokens), "limit": limit});
     let location = format!("/api/v1/rag-evaluation/datasets/{id}/items");
     let command = Command::named("eval_from_traces", "dataset", &id, args)
         .audit("dataset.imported", json!({"from": "traces"}))

@@ -12,7 +12,7 @@ nodeai_store::columns! {
         id: Uuid, name: Text, dataset_id: Uuid, dataset_version: Int, status: Text, items: Int, metrics: TextArray,
         progress: Json, summary: Json, error: Json, cost_pusd: Int, started_at: Time, finished_at: Time, version: Int,
         created_at: Time, updated_at: Time, target: Json, settings: Json, judge: Json, budget_pusd: Int, owner_id: Uuid,
-        owner_key_id: Uuid, rule_id: Uuid,
+        owner_key_id: Uuid, rule_id: Uuid, study_id: Uuid,
     }
 }
 
@@ -37,6 +37,7 @@ pub const BRIEF: &[Column] = &[
     col::created_at,
     col::updated_at,
     col::rule_id,
+    col::study_id,
 ];
 
 /// What is shown of one.
@@ -58,6 +59,7 @@ pub const SHOWN: &[Column] = &[
     col::created_at,
     col::updated_at,
     col::rule_id,
+    col::study_id,
     col::target,
     col::settings,
     col::judge,
@@ -118,6 +120,8 @@ pub struct Brief {
     pub updated_at: String,
     /// The rule that sampled its answers.
     pub rule_id: Option<String>,
+    /// The study that made it.
+    pub study_id: Option<String>,
 }
 
 /// An evaluation.

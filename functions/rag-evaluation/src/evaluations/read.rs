@@ -20,6 +20,8 @@ pub struct ListQuery {
     dataset_id: Option<String>,
     /// Only those of this rule (UUID).
     rule_id: Option<String>,
+    /// Only those of this study (UUID).
+    study_id: Option<String>,
     /// Only those in this state.
     status: Option<State>,
     /// Rows per page: 1 to 200, 50 unless given.
@@ -37,6 +39,7 @@ pub async fn list(
     let ids = [
         (col::dataset_id, query.dataset_id),
         (col::rule_id, query.rule_id),
+        (col::study_id, query.study_id),
     ];
     for (column, id) in ids {
         if let Some(filter) = uuid_filter(column, id)? {

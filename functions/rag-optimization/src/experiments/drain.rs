@@ -1,11 +1,10 @@
-//! `POST /api/v1/rag-optimization/drain`
+//! Experiments that are due.
 
-use crate::OptimizationsRun;
-use nodeai_app::{DrainRequest, Drainer, Look, Valid, Work, Worked};
+use nodeai_app::{Look, Work};
 use nodeai_evaluation::experiment::Taken;
 use nodeai_evaluation::experiment::batch::{Ended, Waiting, step};
 use nodeai_evaluation::experiment::outcome::{Row, conclude};
-use nodeai_http::{Problem, reply::Json};
+use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -38,17 +37,9 @@ struct Found {
     questions: Vec<Row>,
 }
 
-/// Takes up experiments that are due: stores lists that have come, queues what comes next, and tries all settings once all lists are
+/// Looks for an experiment that is due: stores lists that have come, queues what comes next, and tries all settings once all lists are
 /// there.
-pub async fn handle(
-    drainer: Drainer<OptimizationsRun>,
-    Valid(request): Valid<DrainRequest>,
-) -> Result<Json<Worked>, Problem> {
-    let work = Work::of(&drainer)?;
-    work.go_on(&request, look).await.map(Json::ok)
-}
-
-async fn look(work: &Work) -> Result<Look, Problem> {
+pub async fn look(work: &Work) -> Result<Look, Problem> {
     let args = json!({"org_id": work.org_id(), "lease_us": LEASE_US});
     let claimed: Claimed = work.call("experiments_claim", &args).await?;
     let Some(taken) = &claimed.experiment else {

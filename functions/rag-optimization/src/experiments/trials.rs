@@ -14,9 +14,9 @@ use serde_json::json;
 #[serde(deny_unknown_fields)]
 pub struct TrialsQuery {
     /// Rows per page: 1 to 200, 50 unless given.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 
 use nodeai_knowledge::rank::Mode;
 use nodeai_rag::metrics::{Judged, Metric};
-use nodeai_rag::optimise::{Finalist, Outcome, Search, pareto, search};
+use nodeai_rag::optimise::{Search, search};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::Taken;
 use super::lists::{Effort, Lists, Opened};
 use super::space::Setting;
 use crate::items::Item;
+use crate::trials::{self, Ranks, Trial};
 
 /// Settings times questions up to which every setting is asked every question; with more, halving begins with [`FIRST`] questions.
 const ALL: usize = 20_000;
@@ -29,28 +30,13 @@ pub struct Row {
     relevant: Value,
 }
 
-/// One setting as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Trial {
-    /// From 1, the best first.
-    pub number: usize,
-    /// What was tried.
-    pub settings: Setting,
-    /// The metric's mean in the search, and of how many questions.
-    pub scores: Value,
-    /// How long a query takes by it, where that is known.
-    pub latency_us: Option<i64>,
-    /// What 1,000 queries cost by it.
-    pub cost_pusd: i64,
-}
-
 /// How an experiment ends.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Ending {
     /// What is said about it.
     pub outcome: Option<Value>,
     /// All settings.
-    pub trials: Vec<Trial>,
+    pub trials: Vec<Trial<Setting>>,
     /// Why there is no outcome.
     pub error: Option<Value>,
 }
@@ -86,11 +72,11 @@ pub fn conclude(taken: &Taken, rows: &[Row]) -> Ending {
         Some(metric.score(&question.grades, &documents))
     });
     let effort = mean(rows);
-    let ranks = Ranks::of(&found);
-    let trials = ranks.trials(&found, &settings, effort);
+    let ranks = Ranks::by_place(&found, &settings);
+    let trials = ranks.trials(|setting| effort.of(settings[setting].mode));
     let left_out = rows.len() - questions.len();
     Ending {
-        outcome: Some(ranks.told(&found, &settings, &trials, left_out)),
+        outcome: Some(ranks.told(&trials, left_out)),
         trials,
         error: None,
     }
@@ -131,6 +117,13 @@ fn mean(rows: &[Row]) -> Effort {
 }
 
 impl Effort {
+    fn of(&self, mode: Mode) -> trials::Effort {
+        trials::Effort {
+            latency_us: self.latency_us(mode),
+            cost_pusd: self.cost_pusd(mode),
+        }
+    }
+
     /// How long a query takes, µs. Both lists of a hybrid one come from one statement: their sum is the most that it takes.
     fn latency_us(&self, mode: Mode) -> Option<i64> {
         let ms = match mode {
@@ -147,94 +140,6 @@ impl Effort {
             Mode::Lexical => 0,
             _ => (self.vector_usd_micros.unwrap_or_default() * 1e9) as i64,
         }
-    }
-}
-
-/// Which trial each setting is: those that were asked most come first, the best of them before the others.
-struct Ranks {
-    order: Vec<usize>,
-    numbers: Vec<usize>,
-}
-
-impl Ranks {
-    fn of(found: &Outcome) -> Self {
-        let mut order: Vec<usize> = (0..found.tried.len()).collect();
-        order.sort_by(|a, b| {
-            let (one, other) = (found.tried[*a], found.tried[*b]);
-            let asked = other.questions.cmp(&one.questions);
-            asked.then(other.mean.total_cmp(&one.mean)).then(a.cmp(b))
-        });
-        let mut numbers = vec![0; order.len()];
-        for (setting, number) in order.iter().zip(1..) {
-            numbers[*setting] = number;
-        }
-        Self { order, numbers }
-    }
-
-    fn trials(&self, found: &Outcome, settings: &[Setting], effort: Effort) -> Vec<Trial> {
-        let trial = |(setting, number): (&usize, usize)| Trial {
-            number,
-            settings: settings[*setting],
-            scores: json!(found.tried[*setting]),
-            latency_us: effort.latency_us(settings[*setting].mode),
-            cost_pusd: effort.cost_pusd(settings[*setting].mode),
-        };
-        self.order.iter().zip(1..).map(trial).collect()
-    }
-
-    fn told(
-        &self,
-        found: &Outcome,
-        settings: &[Setting],
-        trials: &[Trial],
-        left_out: usize,
-    ) -> Value {
-        let finalists = found
-            .finalists
-            .iter()
-            .map(|one| self.finalist(one, settings));
-        let rounds = found.rounds.iter().map(|round| {
-            let kept = round.kept.iter().map(|setting| self.numbers[*setting]);
-            json!({"questions": round.questions, "kept": kept.collect::<Vec<_>>()})
-        });
-        json!({
-            "verdict": if found.winner.is_some() { "gain" } else { "no significant gain" },
-            "winner": found.winner.map(|setting| self.numbers[setting]),
-            "settings": found.winner.map(|setting| settings[setting]),
-            "baseline": self.numbers.first(),
-            "baseline_settings": settings.first(),
-            "finalists": finalists.collect::<Vec<_>>(),
-            "rounds": rounds.collect::<Vec<_>>(),
-            "front": self.front(found, trials),
-            "questions": {"search": found.questions.0, "verdict": found.questions.1, "left_out": left_out},
-            "evaluations": found.evaluations,
-        })
-    }
-
-    fn finalist(&self, one: &Finalist, settings: &[Setting]) -> Value {
-        let mut told = json!(one);
-        if let Some(members) = told.as_object_mut() {
-            members.remove("setting");
-        }
-        told["trial"] = json!(self.numbers[one.setting]);
-        told["settings"] = json!(settings[one.setting]);
-        told
-    }
-
-    /// Trials that no other one beats in quality, latency and cost, among those that were asked all questions of the search.
-    fn front(&self, found: &Outcome, trials: &[Trial]) -> Vec<usize> {
-        let whole = |trial: &&Trial| {
-            let setting = self.order[trial.number - 1];
-            found.tried[setting].questions == found.questions.0
-        };
-        let whole: Vec<&Trial> = trials.iter().filter(whole).collect();
-        let points = whole.iter().map(|trial| {
-            let mean = found.tried[self.order[trial.number - 1]].mean;
-            let latency = trial.latency_us.unwrap_or_default();
-            (mean, latency as f64, trial.cost_pusd as f64)
-        });
-        let unbeaten = pareto(&points.collect::<Vec<_>>());
-        unbeaten.into_iter().map(|at| whole[at].number).collect()
     }
 }
 
@@ -325,7 +230,7 @@ mod tests {
                 .is_some_and(|rounds| rounds.len() > 1)
         );
         assert!(ending.trials.windows(2).all(|two| {
-            let asked = |trial: &Trial| trial.scores["questions"].as_u64();
+            let asked = |trial: &Trial<Setting>| trial.scores["questions"].as_u64();
             asked(&two[0]) >= asked(&two[1])
         }));
     }

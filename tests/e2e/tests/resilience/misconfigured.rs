@@ -196,3 +196,36 @@ fn is_root() -> bool {
     // SAFETY: geteuid has no preconditions.
     unsafe { libc::geteuid() == 0 }
 }
+
+/// What `nodeai doctor` says of a database, and whether it found everything in order.
+fn doctor(project: &Project, url: &str) -> (String, bool) {
+    let output = Command::new(e2e::process::binary("nodeai"))
+        .current_dir(project.path())
+        .args(["doctor", "--database-url", url])
+        .output()
+        .expect("doctor runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (said, output.status.success())
+}
+
+#[test]
+fn doctor_names_what_is_missing_and_how_vectors_are_searched() {
+    let project = Project::new();
+    let owner = migrations_tests::owner_config();
+    let name = format!("e2e_{}", uuid::Uuid::new_v4().simple());
+    let admin = database::url(&owner, "postgres");
+    database::execute(&admin, &format!("CREATE DATABASE {name}"));
+    let url = database::url(&owner, &name);
+    let (said, well) = doctor(&project, &url);
+    assert!(
+        !well && said.contains("mend it with: nodeai migrate"),
+        "{said}"
+    );
+    migrate(&url);
+    let (said, well) = doctor(&project, &url);
+    assert!(well && said.contains("vectors are searched"), "{said}");
+    let gone = url.replace(&name, "not_there");
+    let (said, well) = doctor(&project, &gone);
+    assert!(!well && said.contains("MISSING"), "{said}");
+    assert!(!said.contains("password"), "{said}");
+}

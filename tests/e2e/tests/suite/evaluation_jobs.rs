@@ -67,9 +67,14 @@ pub fn drain(me: &Tenant) {
 
 /// The evaluation once it has ended. On a host without a ticker somebody has to come.
 fn ended(me: &Tenant, made: &Reply) -> Value {
+    ended_at(me, made.header("location"))
+}
+
+/// The evaluation at `path` once it has ended.
+pub fn ended_at(me: &Tenant, path: &str) -> Value {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
-        let now = me.get(made.header("location"));
+        let now = me.get(path);
         assert_status(&now, 200);
         if now.json["finished_at"].is_string() {
             return now.json;

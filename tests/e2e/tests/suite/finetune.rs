@@ -281,6 +281,135 @@ fn a_provider_that_is_busy_broken_or_away_is_told_apart() {
     assert_eq!(refused.json["errors"][0]["pointer"], "/max_usd");
 }
 
+#[test]
+fn fireworks_makes_resources_of_datasets_and_jobs() {
+    let me = app().tenant();
+    let at_fireworks = |model: &str| {
+        let mut body = job(&me, model);
+        body["provider"] = json!("fireworks");
+        body["base_url"] = json!(format!("{}/v1/accounts/mine", app().llm.url));
+        body
+    };
+    let made = me.post(PATH, &at_fireworks("accounts/fireworks/models/stand-in"));
+    assert_status(&made, 202);
+    let path = place(&made.json);
+    let done = until(&me, &path, "succeeded");
+    assert_eq!(done["result_model"], "accounts/mine/models/mine", "{done}");
+    let entered = me.post(&format!("{path}/register"), &json!({}));
+    assert_eq!(
+        entered.json["model"],
+        "fireworks_ai/accounts/mine/models/mine"
+    );
+    // Models do not answer where they are trained.
+    let entry = me.get(entered.header("location")).json;
+    assert_eq!(entry["base_url"], Value::Null, "{entry}");
+    for cannot in ["checkpoints", "pause"] {
+        let reply = match cannot {
+            "pause" => me.post(&format!("{path}/{cannot}"), &json!({})),
+            _ => me.get(&format!("{path}/{cannot}")),
+        };
+        assert_problem(&reply, 409, "conflict");
+    }
+    let slow = me.post(PATH, &at_fireworks("accounts/fireworks/models/slow"));
+    assert_status(&slow, 202);
+    let path = place(&slow.json);
+    until(&me, &path, "running");
+    assert_status(&me.post(&format!("{path}/cancel"), &json!({})), 200);
+    until(&me, &path, "cancelled");
+}
+
+/// A workflow that asks a model at the stand-in, deployed.
+fn deployed(me: &Tenant, model: &str) -> (String, String) {
+    let nodes = json!([{"id": "in", "type": "input", "data": {}},
+        {"id": "ask", "type": "llm", "data": {"model": model, "prompt": "{{ inputs.question }}"}},
+        {"id": "out", "type": "output", "data": {"value": "{{ nodes.ask.output.text }}"}}]);
+    let definition = super::runs::graph(nodes, &[("in", None, "ask"), ("ask", None, "out")]);
+    let workflow = me.workflow("asks", &definition);
+    let slug = format!("d-{}", uuid::Uuid::now_v7().simple());
+    let body = json!({"slug": slug, "workflow_id": workflow, "environment": "prod"});
+    let made = me.post("/api/v1/deployments", &body);
+    assert_status(&made, 201);
+    (workflow, made.json["id"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_model_is_measured_beside_its_base_and_given_to_some() {
+    let me = app().tenant();
+    let made = me.post(PATH, &job(&me, "stand-in"));
+    let path = place(&made.json);
+    let items =
+        (0..4).map(|i| json!({"question": format!("{i}?"), "expected": format!("You said: {i}?")}));
+    let (dataset, _) = super::evaluation_jobs::dataset(&me, items.collect());
+    let ask = json!({"dataset_id": dataset, "metrics": ["exact_match", "latency_ms"], "seed": 3});
+    let evaluate = format!("{path}/evaluate");
+    assert_problem(&me.post(&evaluate, &ask), 409, "conflict");
+    let model = until(&me, &path, "succeeded")["result_model"].clone();
+    let both = me.post(&evaluate, &ask);
+    assert_status(&both, 202);
+    let end = |which: &str| {
+        let id = both.json[which].as_str().unwrap();
+        super::evaluation_jobs::ended_at(&me, &format!("/api/v1/rag-evaluation/evaluations/{id}"))
+    };
+    for which in ["base", "tuned"] {
+        let end = end(which);
+        assert_eq!(end["status"], "succeeded", "{end}");
+        assert_eq!(end["summary"][0]["mean"], 1.0, "{end}");
+    }
+    let tuned = end("tuned")["target"]["definition"]["nodes"][1]["data"].clone();
+    assert_eq!(
+        tuned["model"],
+        format!("openai/{}", model.as_str().unwrap()),
+        "{tuned}"
+    );
+    let compare = json!({"first": both.json["base"], "second": both.json["tuned"]});
+    let compared = me.post("/api/v1/rag-evaluation/evaluations/compare", &compare);
+    assert_eq!(
+        compared.json["data"][0]["verdict"], "no significant difference",
+        "{}",
+        compared.text
+    );
+    let wrong = me.post(
+        &evaluate,
+        &json!({"dataset_id": dataset, "metrics": ["faithfulness"]}),
+    );
+    assert_problem(&wrong, 400, "invalid-input");
+    assert_eq!(wrong.json["errors"][0]["pointer"], "/judge");
+    given_to_some(&me, &path, tuned);
+}
+
+fn given_to_some(me: &Tenant, path: &str, tuned: Value) {
+    let canary = format!("{path}/canary");
+    let (workflow, deployment) = deployed(me, "openai/stand-in");
+    let stranger = app().tenant();
+    let body = json!({"deployment_id": deployment, "percent": 10});
+    assert_problem(&stranger.post(&canary, &body), 404, "not-found");
+    let given = me.post(&canary, &body);
+    assert_status(&given, 200);
+    assert_eq!(
+        (&given.json["canary_version"], &given.json["canary_percent"]),
+        (&json!(2), &json!(10))
+    );
+    let now = me.get(&format!("/api/v1/deployments/{deployment}")).json;
+    assert_eq!(
+        (&now["workflow_version"], &now["canary_version"]),
+        (&json!(1), &json!(2)),
+        "{now}"
+    );
+    let node =
+        me.get(&format!("/api/v1/workflows/{workflow}")).json["definition"]["nodes"][1]["data"]
+            .clone();
+    for member in ["model", "base_url", "api_key"] {
+        assert_eq!(node[member], tuned[member], "{node}");
+    }
+    // The draft is not what everybody gets any more.
+    assert_problem(&me.post(&canary, &body), 409, "conflict");
+    let (_, other) = deployed(me, "openai/something-else");
+    let nobody = me.post(&canary, &json!({"deployment_id": other, "percent": 10}));
+    assert_problem(&nobody, 409, "conflict");
+    let wrong = me.post(&canary, &json!({"deployment_id": other, "percent": 0}));
+    assert_problem(&wrong, 400, "invalid-input");
+}
+
 /// Otherwise the tests above would show that our reader fits our stand-in.
 #[test]
 fn the_official_client_reads_the_stand_ins_answers() {

@@ -53,6 +53,7 @@ mod shares;
 mod slos;
 mod standard_webhooks;
 mod streams;
+mod studies;
 mod synthetic_questions;
 mod system;
 mod tenants;

@@ -23,6 +23,7 @@ mod run_keys;
 mod runs;
 mod secrets;
 mod shares;
+mod studies;
 mod telemetry;
 mod tenancy;
 mod tools;
