@@ -565,6 +565,10 @@ BEGIN
   SELECT array_agg(x.id ORDER BY x.id) INTO chosen FROM (
     SELECT i.id FROM public.eval_items i WHERE i.org_id = s.org_id AND i.dataset_id = s.dataset_id
       AND i.source_trace_id IS NOT NULL AND i.created_at >= s.created_at
+      -- What evaluations ask is not production.
+      AND NOT EXISTS (SELECT FROM public.traces t JOIN public.execution_queue q ON q.id = t.execution_id AND q.org_id = t.org_id
+        WHERE t.org_id = s.org_id AND t.trace_id = i.source_trace_id AND t.day >= (s.created_at AT TIME ZONE 'UTC')::date
+          AND q.concurrency_key ~ '^(evaluation|experiment|synthesis)/')
     ORDER BY i.id DESC LIMIT (s.retune ->> 'most')::integer) x;
   IF coalesce(cardinality(chosen), 0) < fewest THEN
     UPDATE public.studies x SET next_at = clock_timestamp() + interval '1 day', lease_until = NULL WHERE x.id = s.id;

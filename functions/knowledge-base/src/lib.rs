@@ -49,6 +49,11 @@ pub fn routes() -> nodeai_app::Routes {
             "Add documents: texts, files, URLs, sitemaps",
             documents::add::handle,
         )
+        .put(
+            "/{id}/documents",
+            "Bring documents of another system up to date",
+            documents::sync::handle,
+        )
         .get(
             "/{id}/documents/{document_id}",
             "One document with its content",

@@ -330,7 +330,7 @@ fn the_catalogue_describes_every_node() {
     let types: Vec<String> = catalogue().into_iter().map(|spec| spec.kind).collect();
     let all = "input llm agent classify extract summarise_text embed rerank http postgres code template transform condition switch for_each while workflow wait merge \
         set filter sort limit dedupe aggregate summarise split_out join compare jq date text crypto html markdown xml csv \
-        email slack github notion google_sheets retrieve tool file_read file_extract file_write webhook respond stop note output";
+        email slack github notion google_sheets retrieve index tool file_read file_extract file_write webhook respond stop note output";
     assert_eq!(types.join(" "), all);
     for spec in catalogue() {
         assert_eq!(spec.config_schema["type"], "object");

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const STATES: [&str; 4] = ["pending", "processing", "ready", "failed"];
-const KINDS: [&str; 4] = ["text", "upload", "url", "sitemap"];
+const KINDS: [&str; 5] = ["text", "upload", "url", "sitemap", "connector"];
 
 /// Filters and paging.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ const KINDS: [&str; 4] = ["text", "upload", "url", "sitemap"];
 pub struct ListQuery {
     /// `pending`, `processing`, `ready` or `failed`.
     status: Option<String>,
-    /// `text`, `upload`, `url` or `sitemap`.
+    /// `text`, `upload`, `url`, `sitemap` or `connector`.
     source_kind: Option<String>,
     /// Part of the title.
     q: Option<String>,

@@ -7,6 +7,7 @@ pub mod chunks;
 pub mod files;
 pub mod get;
 pub mod list;
+pub mod sync;
 
 use nodeai_store::Column;
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ nodeai_store::columns! {
     documents {
         id: Uuid, knowledge_base_id: Uuid, title: Text, source_kind: Text, source_uri: Text, file_id: Uuid,
         content_type: Text, content_hash: Text, content: Text, pending_content: Text, metadata: Json, status: Text,
-        progress: Json, error: Json, chunk_count: Int, origin_id: Uuid, fetched_at: Time, version: Int, created_at: Time,
+        progress: Json, error: Json, chunk_count: Int, origin_id: Uuid, connector: Text, fetched_at: Time, version: Int, created_at: Time,
         updated_at: Time,
     }
 }
@@ -41,6 +42,7 @@ pub const SHOWN: &[Column] = &[
     col::error,
     col::chunk_count,
     col::origin_id,
+    col::connector,
     col::fetched_at,
     col::version,
     col::created_at,
@@ -56,9 +58,9 @@ pub struct Document {
     knowledge_base_id: String,
     /// Title.
     title: String,
-    /// `text`, `upload`, `url`, `sitemap`.
+    /// `text`, `upload`, `url`, `sitemap`, `connector`.
     source_kind: String,
-    /// Where it comes from, for URLs and sitemaps.
+    /// Where it comes from, for URLs and sitemaps; by what its source knows it, for those of a connector.
     source_uri: Option<String>,
     /// The file that it was taken from.
     file_id: Option<String>,
@@ -78,6 +80,8 @@ pub struct Document {
     chunk_count: i64,
     /// The sitemap that it was found in.
     origin_id: Option<String>,
+    /// What its source is called.
+    connector: Option<String>,
     /// When its source was asked last, RFC 3339.
     fetched_at: Option<String>,
     /// For `If-Match`.

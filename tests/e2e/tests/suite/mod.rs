@@ -12,6 +12,7 @@ mod area_nodes;
 mod bad_input;
 mod budgets;
 mod code;
+mod connectors;
 mod costs;
 mod credentials;
 mod data_nodes;

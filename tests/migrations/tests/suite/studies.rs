@@ -326,12 +326,16 @@ async fn a_spent_budget_a_lost_owner_and_what_was_ended_end_it() {
     );
 }
 
-/// So many traces of the workflow, each with a question.
+/// So many traces of the workflow, each with a question; what one more of them asked was asked by an evaluation.
 async fn asked_in_production(w: &World, n: usize) {
     w.own(&format!(
-        "INSERT INTO public.traces (org_id, trace_id, day, kind, name, status, started_at, duration_us, workflow_id, rooted)
-           SELECT '{org}', lpad(to_hex(n), 32, '0'), (now() AT TIME ZONE 'UTC')::date, 'run', 'w', 'ok', now(), 1, '{workflow}', true
-           FROM generate_series(1, {n}) n;
+        "INSERT INTO public.execution_queue (id, org_id, trace_id, status, concurrency_key)
+           SELECT nodeai.uuid_v7(), '{org}', lpad('1', 32, '0'), 'succeeded', 'evaluation/x'
+           WHERE NOT EXISTS (SELECT FROM public.execution_queue);
+         INSERT INTO public.traces (org_id, trace_id, day, kind, name, status, started_at, duration_us, workflow_id, rooted, execution_id)
+           SELECT '{org}', lpad(to_hex(n), 32, '0'), (now() AT TIME ZONE 'UTC')::date, 'run', 'w', 'ok', now(), 1, '{workflow}', true,
+             CASE WHEN n = 1 THEN (SELECT q.id FROM public.execution_queue q) END
+           FROM generate_series(1, {n} + 1) n;
          INSERT INTO public.spans (org_id, trace_id, span_id, day, name, status, started_at, duration_us, attributes)
            SELECT t.org_id, t.trace_id, right(t.trace_id, 16), t.day, 'w', 'ok', t.started_at, 1,
              jsonb_build_object('nodeai.input', jsonb_build_object('question', 'asked ' || t.trace_id))
@@ -367,7 +371,7 @@ async fn the_next_study_begins_over_what_production_has_asked() {
         json!({"id": w.study, "lease_token": token, "definition": repeat["definition"], "workflow_version": 2,
         "trials": [{"ask/model": "b"}, {"ask/model": "a"}], "question": ["question"], "expected": null, "error": null})
     };
-    asked_in_production(&w, 12).await;
+    asked_in_production(&w, 19).await;
     let few = service(&w.worker, "study_repeat", args(&repeat["lease_token"])).await;
     assert_eq!(few["outcome"], "stepped");
     assert_eq!(

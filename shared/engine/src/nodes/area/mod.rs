@@ -3,6 +3,7 @@
 
 mod file;
 mod files;
+mod index;
 mod retrieve;
 mod tool;
 mod webhook;
@@ -23,6 +24,7 @@ const MOST_ANSWER: u64 = 10 * 1024 * 1024;
 pub(super) fn kinds() -> Vec<Kind> {
     vec![
         Kind::new(retrieve::spec(), retrieve::decide).checked(retrieve::check),
+        Kind::new(index::spec(), index::decide).checked(index::check),
         Kind::new(tool::spec(), tool::decide),
         Kind::new(files::read_spec(), files::read),
         Kind::new(files::extract_spec(), files::extract),
