@@ -78,6 +78,12 @@ impl Measured {
         self.time += other.time;
     }
 
+    /// Adds one request.
+    pub fn push(&mut self, latency: Duration) {
+        self.latencies.push(latency);
+        self.time += latency;
+    }
+
     /// Requests per second.
     pub fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.time.as_secs_f64()
@@ -127,6 +133,15 @@ pub async fn exchange(
     case: &Case,
     key: &str,
 ) -> Result<String> {
+    Ok(answer(sender, case, key).await?.0)
+}
+
+/// As [`exchange`], and the body.
+pub async fn answer(
+    sender: &mut SendRequest<Full<Bytes>>,
+    case: &Case,
+    key: &str,
+) -> Result<(String, Bytes)> {
     sender.ready().await?;
     let response = sender.send_request(case.request(key)?).await?;
     let status = response.status();
@@ -142,7 +157,7 @@ pub async fn exchange(
         case.path,
         String::from_utf8_lossy(&body)
     );
-    Ok(timing)
+    Ok((timing, body))
 }
 
 /// One request on a connection of its own; gives the number of statements that the application counted.

@@ -1,6 +1,7 @@
 //! `cargo build --release && cargo run --release -p nodeai-bench`: one run, one machine, NodeAI beside a native server
 //! that does the same SQL; with `engine` as an argument beside n8n, with `ingest` beside Phoenix; with `spans`
-//! what reading costs over 10,000,000 spans beside 100,000. Absolute numbers depend on the machine; the ratios are what to compare.
+//! what reading costs over 10,000,000 spans beside 100,000; with `search` what searches cost over 100,000 chunks.
+//! Absolute numbers depend on the machine; the ratios are what to compare.
 
 mod engine;
 mod host;
@@ -10,6 +11,7 @@ mod n8n;
 mod native;
 mod phoenix;
 mod proxy;
+mod search;
 mod spans;
 
 use anyhow::Result;
@@ -37,6 +39,8 @@ fn main() -> Result<()> {
         runtime.block_on(engine::alone())
     } else if named("spans") {
         runtime.block_on(spans::run(length))
+    } else if named("search") {
+        runtime.block_on(search::run(&args))
     } else if named("ingest") {
         runtime.block_on(ingest::run(length))
     } else {

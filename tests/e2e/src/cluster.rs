@@ -14,6 +14,18 @@ pub struct Cluster {
 impl Cluster {
     /// Makes and starts one.
     pub fn start() -> Self {
+        Self::of(find_binaries())
+    }
+
+    /// One whose server has pgvector.
+    ///
+    /// # Panics
+    /// When there is no such server and none can be installed.
+    pub fn with_pgvector() -> Self {
+        Self::of(migrations_tests::pgvector::binaries())
+    }
+
+    fn of(bin: PathBuf) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
@@ -21,11 +33,7 @@ impl Cluster {
             .port();
         let folder = std::env::temp_dir().join(format!("nodeai-cluster-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&folder).unwrap();
-        let cluster = Self {
-            bin: find_binaries(),
-            folder,
-            port,
-        };
+        let cluster = Self { bin, folder, port };
         if let Some((uid, gid)) = unprivileged_user() {
             std::os::unix::fs::chown(&cluster.folder, Some(uid), Some(gid)).expect("chown");
         }

@@ -2,6 +2,7 @@
 //! those of a recount.
 
 mod answers;
+mod best;
 mod indexes;
 mod ingest;
 mod search;

@@ -144,7 +144,15 @@ async fn hot_queries_go_by_their_indexes() {
         (
             "chunk_terms_pkey",
             format!(
-                "SELECT sum(frequency), sum(length) FROM public.chunk_terms WHERE knowledge_base_id = '{base}' AND index_version = 1 AND term = 't7'"
+                "SELECT frequency, length FROM public.chunk_terms WHERE knowledge_base_id = '{base}' AND index_version = 1 AND term = 't7'
+                   AND chunk_id = md5('7')::uuid"
+            ),
+        ),
+        (
+            "chunk_terms_impact_idx",
+            format!(
+                "SELECT chunk_id, frequency, length FROM public.chunk_terms WHERE knowledge_base_id = '{base}' AND index_version = 1
+                   AND term = 't7' AND frequency::real / (length + 64) > 0.01"
             ),
         ),
         (
