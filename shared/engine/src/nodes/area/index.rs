@@ -58,7 +58,7 @@ struct Config {
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let config: Config = call.config()?;
     let Some(documents) = config.documents.as_array() else {
-        return Err(NodeError::config("documents must be a list"));
+        return Err(NodeError::config("documents must be a list".to_owned()));
     };
     let body =
         json!({"connector": config.connector, "documents": documents, "complete": config.complete});
