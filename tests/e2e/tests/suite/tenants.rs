@@ -56,6 +56,15 @@ fn body_for(method: &str, path: &str) -> Value {
         }
         ("POST", "/api/v1/knowledge-base/{id}/search") => json!({"query": "x"}),
         ("POST", "/api/v1/knowledge-base/{id}/rebuild") => json!({"settings": {}}),
+        ("PUT", "/api/v1/knowledge-base/{id}/documents") => {
+            json!({"connector": "theirs", "documents": [], "complete": true})
+        }
+        ("POST", "/api/v1/finetune/{id}/evaluate") => {
+            json!({"dataset_id": uuid::Uuid::now_v7(), "metrics": ["exact_match"]})
+        }
+        ("POST", "/api/v1/finetune/{id}/canary") => {
+            json!({"deployment_id": uuid::Uuid::now_v7(), "percent": 10})
+        }
         ("PUT", "/api/v1/knowledge-base/{id}/documents/{document_id}/content") => {
             json!({"text": "mine now"})
         }
