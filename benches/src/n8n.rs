@@ -150,6 +150,8 @@ fn installed() -> Result<PathBuf> {
         "ci",
         "--ignore-scripts",
         "--omit=optional",
+        // The lock has no peers that n8n does without.
+        "--legacy-peer-deps",
         "--no-audit",
         "--no-fund",
         "--silent",
