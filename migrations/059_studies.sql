@@ -323,22 +323,28 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
 $$;
 SELECT nodeai.expose('nodeai.study_spent(public.studies)', '{service_role}');
 
--- Why a study may not go on, or null. An evaluation of which nothing has a score says something about its trial; one that was ended says
--- nothing.
-CREATE FUNCTION nodeai.study_over(s public.studies) RETURNS jsonb
+-- Why nothing can be said of what a study has, or null. An evaluation of which nothing has a score says something about its trial; one that
+-- was ended, also by its budget, says nothing: what it has not asked is no zero.
+CREATE FUNCTION nodeai.study_broken(s public.studies) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
-  SELECT CASE
-    WHEN nodeai.claims_of_owner(s.org_id, s.owner_id, s.owner_key_id) IS NULL
+  SELECT CASE WHEN nodeai.claims_of_owner(s.org_id, s.owner_id, s.owner_key_id) IS NULL
       THEN '{"kind":"owner_gone","message":"the owner may not run workflows any more"}'::jsonb
-    WHEN nodeai.study_spent(s) >= (s.budget ->> 'usd')::numeric * 1000000000000
-      THEN '{"kind":"budget","message":"the study''s budget is spent"}'::jsonb
-    WHEN clock_timestamp() >= s.created_at + (s.budget ->> 'minutes')::double precision * interval '1 minute'
-      THEN '{"kind":"time","message":"the study took longer than its budget says"}'::jsonb
     ELSE (SELECT coalesce(nullif(e.error, 'null'), '{"kind":"cancelled","message":"one of its evaluations was cancelled"}')
       FROM public.evaluations e
       WHERE e.study_id = s.id AND e.org_id = s.org_id AND (e.status = 'cancelled'
         OR e.status = 'failed' AND e.error ->> 'kind' <> 'nothing_scored')
       ORDER BY e.id LIMIT 1) END
+$$;
+SELECT nodeai.expose('nodeai.study_broken(public.studies)', '{service_role}');
+
+-- Why a study may not go on, or null.
+CREATE FUNCTION nodeai.study_over(s public.studies) RETURNS jsonb
+LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
+  SELECT coalesce(nodeai.study_broken(s), CASE
+    WHEN nodeai.study_spent(s) >= (s.budget ->> 'usd')::numeric * 1000000000000
+      THEN '{"kind":"budget","message":"the study''s budget is spent"}'::jsonb
+    WHEN clock_timestamp() >= s.created_at + (s.budget ->> 'minutes')::double precision * interval '1 minute'
+      THEN '{"kind":"time","message":"the study took longer than its budget says"}'::jsonb END)
 $$;
 SELECT nodeai.expose('nodeai.study_over(public.studies)', '{service_role}');
 
@@ -516,8 +522,8 @@ BEGIN
   IF s.id IS NULL OR EXISTS (SELECT FROM public.evaluations e WHERE e.study_id = s.id AND e.status IN ('queued', 'running')) THEN
     RETURN '{"outcome":"fenced"}';
   END IF;
-  why := coalesce(nullif(p -> 'error', 'null'), CASE WHEN nodeai.study_over(s) ->> 'kind' NOT IN ('budget', 'time')
-    THEN nodeai.study_over(s) END);
+  -- With all scores there, nothing more is spent.
+  why := coalesce(nullif(p -> 'error', 'null'), nodeai.study_broken(s));
   UPDATE public.study_trials t SET rank = x.rank, scores = x.scores, latency_us = x.latency_us, cost_pusd = x.cost_pusd
     FROM jsonb_populate_recordset(NULL::public.study_trials, p -> 'trials') x
     WHERE t.study_id = s.id AND t.number = x.number;

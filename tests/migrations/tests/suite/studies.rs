@@ -296,7 +296,11 @@ async fn a_spent_budget_a_lost_owner_and_what_was_ended_end_it() {
     assert_eq!(w.count(EVALUATIONS).await, 0);
 
     // Of one in which nothing has a score the study makes something; one that was ended says nothing.
-    for (kind, outcome) in [("nothing_scored", "finished"), ("forbidden", "ended")] {
+    for (kind, outcome) in [
+        ("nothing_scored", "finished"),
+        ("forbidden", "ended"),
+        ("budget", "ended"),
+    ] {
         let w = world(2, json!({})).await;
         let first = w.claim().await;
         w.step(&first["study"]["lease_token"], &[1]).await;
