@@ -234,6 +234,9 @@ pub struct EvalArgs {
     /// Fails when a metric is significantly worse than at this evaluation.
     #[arg(long, value_name = "UUID")]
     pub baseline: Option<String>,
+    /// The share of items that may have no score by a metric with a limit; 0.1 unless given.
+    #[arg(long, value_name = "SHARE")]
+    pub max_failed: Option<f64>,
     /// Seconds to wait for its end.
     #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
     pub timeout: u64,

@@ -152,7 +152,8 @@ impl JobInput {
 }
 
 /// Makes a job: the examples are checked, costed and uploaded, then the provider is asked. With an `Idempotency-Key` a repeated request
-/// gets the job that it has made. 202; 422 when the provider says no, 503 when it is away or busy: the job is `failed` then.
+/// gets the job that it has made. 202; 422 when the provider says no, 503 when it is away or busy: the job is `failed` then. When the
+/// provider does not answer whether it trains, the job is `checking` and looked for whenever it is read.
 pub async fn handle(
     caller: Caller<FinetuneRun>,
     Valid(input): Valid<JobInput>,
@@ -259,7 +260,8 @@ async fn ask(
     material: &Material,
 ) -> Result<Job, Problem> {
     match upload_and_order(provider, job, input, material).await {
-        Ok(answer) => provider.keep_job(&job.id, &answer).await,
+        Ok(Some(answer)) => provider.keep_job(&job.id, &answer).await,
+        Ok(None) => provider.keep(&job.id, json!({})).await,
         Err(problem) => {
             let message = problem.detail.clone().unwrap_or_default();
             let said =
@@ -275,8 +277,7 @@ async fn upload_and_order(
     job: &Job,
     input: &JobInput,
     material: &Material,
-) -> Result<Value, Problem> {
-    let place = &provider.place;
+) -> Result<Option<Value>, Problem> {
     let training_file = provider.upload("train", &material.train).await?;
     let mut validation_file = None;
     if let Some(content) = &material.validation {
@@ -295,5 +296,5 @@ async fn upload_and_order(
         learning_rate: settings.learning_rate,
         seed: settings.seed,
     };
-    provider.send(place.create(&order)).await
+    provider.order(&order).await
 }

@@ -9,6 +9,7 @@ mod evaluate;
 mod events;
 mod made;
 mod model;
+mod order;
 mod provider;
 mod read;
 mod register;

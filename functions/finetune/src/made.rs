@@ -21,11 +21,11 @@ impl<'a> Made<'a> {
 
     fn named(&self, model: &str) -> String {
         let prefix = match self.job.provider {
-            Dialect::Openai => "openai",
-            Dialect::Azure => "azure",
+            // A resource of Azure speaks OpenAI's protocol below its address.
+            Dialect::Openai | Dialect::Azure => "openai",
             Dialect::Together => "together",
             Dialect::Mistral => "mistral",
-            Dialect::Fireworks => "fireworks_ai",
+            Dialect::Fireworks => "fireworks",
         };
         format!("{prefix}/{model}")
     }
@@ -45,11 +45,14 @@ impl<'a> Made<'a> {
         self.named(&self.job.base_model)
     }
 
-    /// Where it answers, unless that is the provider's usual address. Fireworks trains under the address of an account and answers elsewhere.
-    pub fn address(&self) -> Option<&'a str> {
+    /// Where it answers, unless that is the provider's usual address. Fireworks trains under the address of an account and answers elsewhere;
+    /// Azure answers below `/openai/v1` of the resource, where a deployment has the model's name.
+    pub fn address(&self) -> Option<String> {
+        let base = self.job.base_url.as_deref();
         match self.job.provider {
             Dialect::Fireworks => None,
-            _ => self.job.base_url.as_deref(),
+            Dialect::Azure => base.map(|url| format!("{}/openai/v1", url.trim_end_matches('/'))),
+            _ => base.map(str::to_owned),
         }
     }
 
@@ -72,7 +75,7 @@ impl<'a> Made<'a> {
         let asks_base = |data: &Value| {
             let model = data["model"].as_str();
             let there = data.get("base_url").and_then(Value::as_str);
-            let same = there.is_none() || there == self.address();
+            let same = there.is_none() || there == self.address().as_deref();
             same && (model == Some(self.base().as_str()) || model == Some(&self.job.base_model))
         };
         let nodes = made.get_mut("nodes")?.as_array_mut()?;

@@ -9,10 +9,15 @@ use nodeai_edge::http_client;
 use nodeai_finetune::provider::{Dialect, Error, Place, Step};
 use nodeai_guard::{UrlGuard, host_matches};
 use nodeai_http::{FieldError, Problem};
+use nodeai_ports::SendError;
 use nodeai_store::{Filter, Select};
 use serde_json::{Value, json};
 use std::rc::Rc;
+use std::time::Duration;
 use url::Url;
+
+/// How long a provider may take; files of examples are big.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A provider that may be asked.
 pub struct Provider {
@@ -46,12 +51,17 @@ pub async fn of_job<S: Scope>(
     let Some(id) = job.provider_job_id.clone() else {
         return Err(Problem::conflict("the provider has no such job"));
     };
+    Ok((who_trains(caller, job).await?, id))
+}
+
+/// The provider of a job. Errors: those of [`open`].
+pub async fn who_trains<S: Scope>(caller: &Caller<S>, job: &Job) -> Result<Provider, Problem> {
     let address = Address {
         dialect: job.provider,
         base_url: job.base_url.as_deref(),
         key_secret: job.key_secret.as_deref(),
     };
-    Ok((open(caller, &address).await?, id))
+    open(caller, &address).await
 }
 
 /// Opens the key, with a row in the access log, where the address lets it go.
@@ -127,14 +137,43 @@ pub fn unasked(error: Error) -> Problem {
     }
 }
 
+/// Why there is no answer, told apart by whether the provider may have done what it was asked for.
+pub enum Failed {
+    /// It says no, or that it is busy.
+    Said(Problem),
+    /// It, or a server before it, broke.
+    Broken(Problem),
+    /// Nothing came.
+    Silent(Problem),
+}
+
+impl From<Failed> for Problem {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Said(problem) | Failed::Broken(problem) | Failed::Silent(problem) => problem,
+        }
+    }
+}
+
 impl Provider {
     /// Sends a request, and reads the answer.
     ///
     /// Errors: 503 with `Retry-After` when the provider is away, busy or broken; 422 when it says no.
     pub async fn send(&self, request: Result<Request<Bytes>, Error>) -> Result<Value, Problem> {
-        let sent = http_client::send_buffered(request.map_err(unasked)?).await;
+        Ok(self.exchange(request).await?)
+    }
+
+    /// [`Provider::send`] that tells failures apart.
+    pub async fn exchange(&self, request: Result<Request<Bytes>, Error>) -> Result<Value, Failed> {
+        let request = request.map_err(|error| Failed::Said(unasked(error)))?;
+        let sent = http_client::send_within(request, TIMEOUT).await;
         let answer = sent.map_err(|error| {
-            Problem::unavailable(format!("the provider does not answer: {error}")).retry_after(5)
+            let why = format!("the provider does not answer: {error}");
+            let problem = Problem::unavailable(why).retry_after(5);
+            match error {
+                SendError::Unreachable(_) | SendError::Refused(_) => Failed::Said(problem),
+                _ => Failed::Silent(problem),
+            }
         })?;
         let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
         let said = |body: &Option<Value>| {
@@ -152,11 +191,17 @@ impl Provider {
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
             let after = answer.headers().get(http::header::RETRY_AFTER);
             let after = after.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-            return Err(Problem::unavailable(why()).retry_after(after.unwrap_or(5).min(3_600)));
+            let problem = Problem::unavailable(why()).retry_after(after.unwrap_or(5).min(3_600));
+            return Err(match status.is_server_error() {
+                true => Failed::Broken(problem),
+                false => Failed::Said(problem),
+            });
         } else if !status.is_success() {
-            return Err(Problem::provider_refused(why()));
+            return Err(Failed::Said(Problem::provider_refused(why())));
         }
-        body.ok_or_else(|| Problem::provider_refused("the provider's answer is not JSON"))
+        body.ok_or_else(|| {
+            Failed::Broken(Problem::provider_refused("the provider's answer is not JSON"))
+        })
     }
 
     /// Waits.

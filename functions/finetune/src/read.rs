@@ -2,7 +2,7 @@
 
 use crate::FinetuneRead;
 use crate::model::{Job, SHOWN, finetune_jobs as col};
-use crate::provider::{job, of_job};
+use crate::provider::{job, of_job, who_trains};
 use http::header;
 use nodeai_app::errors::log;
 use nodeai_app::{Caller, PathId, Query};
@@ -38,7 +38,7 @@ pub async fn list(
 /// One job. While it is at work its provider is asked; when that does not answer the job is as it was seen last.
 pub async fn get(caller: Caller<FinetuneRead>, PathId(id): PathId) -> Result<Json<Job>, Problem> {
     let stored = job(&caller, &id).await?;
-    let now = match stored.ended() || stored.provider_job_id.is_none() {
+    let now = match stored.ended() {
         true => stored,
         false => match seen(&caller, &stored).await {
             Ok(job) => job,
@@ -53,6 +53,9 @@ pub async fn get(caller: Caller<FinetuneRead>, PathId(id): PathId) -> Result<Jso
 }
 
 async fn seen(caller: &Caller<FinetuneRead>, stored: &Job) -> Result<Job, Problem> {
+    if stored.provider_job_id.is_none() {
+        return who_trains(caller, stored).await?.look_for(stored).await;
+    }
     let (provider, there) = of_job(caller, stored).await?;
     let answer = provider.step(Step::Get, &there, None).await?;
     provider.keep_job(&stored.id, &answer).await

@@ -3,7 +3,7 @@
 use crate::PromptsRun;
 use nodeai_app::Caller;
 use nodeai_http::{Problem, reply::Json};
-use nodeai_prompts::{Message, Role, Settings, Template};
+use nodeai_prompts::{Call, Message, Role, Template};
 use nodeai_tracestore::load;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -50,19 +50,30 @@ pub async fn handle(caller: Caller<PromptsRun>) -> Result<Json<Draft>, Problem> 
             "the span does not say what the model was asked",
         ));
     }
+    let own = content.input.clone().unwrap_or_default();
+    let call = Call {
+        config: &own,
+        attributes: &attributes,
+    };
     let template = Template {
         messages,
-        settings: settings(&attributes),
-        ..Template::default()
+        tools: call.tools(&mut left_out),
+        response_format: call.response_format(),
+        settings: call.settings(),
     };
     let provider = text(span, "provider").unwrap_or_default();
-    let reference = nodeai_pricing::reference_of(provider, model);
+    let mut candidate = json!({"model": nodeai_pricing::reference_of(provider, model)});
+    if let Some(url) = own["base_url"].as_str() {
+        candidate["model"] = own["model"].clone();
+        candidate["base_url"] = json!(url);
+        left_out.push("the key of the model's server".to_owned());
+    }
     let answered = match content.output_messages.is_empty() {
         true => content.output.unwrap_or_default(),
         false => json!(content.output_messages),
     };
     Ok(Json::ok(Draft {
-        request: json!({"prompt": template, "models": [{"model": reference}]}),
+        request: json!({"prompt": template, "models": [candidate]}),
         answered,
         left_out,
     }))
@@ -140,15 +151,5 @@ fn as_text(sent: &str) -> String {
     match ["{{", "{%", "{#"].iter().any(|open| sent.contains(open)) {
         true => format!("{{{{ {} }}}}", json!(sent)),
         false => sent.to_owned(),
-    }
-}
-
-fn settings(attributes: &Map<String, Value>) -> Settings {
-    let number = |name: &str| attributes.get(name).and_then(Value::as_f64);
-    Settings {
-        temperature: number("gen_ai.request.temperature"),
-        top_p: number("gen_ai.request.top_p"),
-        max_tokens: number("gen_ai.request.max_tokens").map(|n| n as u32),
-        ..Settings::default()
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::run::TrialInput;
 use crate::{PromptsRun, dataset, rules};
-use nodeai_app::{Caller, Valid};
+use nodeai_app::{Caller, Valid, clock};
 use nodeai_http::page::Page;
 use nodeai_http::{Problem, reply::Json};
 use nodeai_pricing::usd;
-use nodeai_prompts::Trial;
+use nodeai_prompts::{Prices, Trial};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::json;
 
-/// What one model would cost for all rows, by the catalogue's prices.
+/// What one model would cost for all rows now, by the organisation's own prices and the catalogue's.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Estimated {
     /// `provider/model`.
@@ -29,6 +30,8 @@ pub async fn handle(
     Valid(input): Valid<TrialInput>,
 ) -> Result<Json<Page<Estimated>>, Problem> {
     let rows = dataset::rows(&caller, input.dataset.as_ref(), input.rows).await?;
+    let own = json!({"org_id": caller.org_id()});
+    let prices = Prices::own(caller.call("own_prices", &own).await?);
     caller.session.release();
     let rows = rules::rendered(&input.prompt, &rows)?;
     let trial = Trial {
@@ -37,7 +40,7 @@ pub async fn handle(
         rows: &rows,
     };
     let text = |pusd: Option<i64>| pusd.map(|pusd| usd(i128::from(pusd)));
-    let pairs = input.models.iter().zip(trial.estimates());
+    let pairs = input.models.iter().zip(trial.estimates(&prices, clock::now_us()));
     let shown = pairs.map(|(candidate, estimate)| Estimated {
         model: candidate.model.clone(),
         prompt_tokens: estimate.prompt_tokens,

@@ -135,7 +135,7 @@ async fn hold(api: &Api, id: &str, args: &EvalArgs) -> Result<()> {
     if limits.is_empty() && args.baseline.is_none() {
         return Ok(());
     }
-    let body = json!({"limits": limits, "baseline": args.baseline});
+    let body = json!({"limits": limits, "baseline": args.baseline, "max_failed": args.max_failed});
     let gate = api
         .ask(Method::POST, &format!("{PATH}/{id}/gate"), Some(&body))
         .await?;
@@ -162,7 +162,10 @@ fn broken(gate: &Value) -> String {
             (Some(min), _) if mean.as_f64() < Some(min) => {
                 format!("{metric} is {mean}, below {min}")
             }
-            (_, max) => format!("{metric} is {mean}, above {}", max.unwrap_or_default()),
+            (_, Some(max)) if mean.as_f64() > Some(max) => {
+                format!("{metric} is {mean}, above {max}")
+            }
+            _ => format!("{} items have no {metric}", limit["failed"]),
         }
     });
     let worse = gate["worse"].as_array().into_iter().flatten();
@@ -174,7 +177,10 @@ fn broken(gate: &Value) -> String {
             one["p_holm"]
         )
     });
-    limits.chain(worse).collect::<Vec<_>>().join("; ")
+    let nothing = (gate["compared"] == 0)
+        .then(|| "the baseline has no metric and items in common with it".to_owned());
+    let all = limits.chain(worse).chain(nothing);
+    all.collect::<Vec<_>>().join("; ")
 }
 
 /// A failure that may pass: the next look can be better.
@@ -274,10 +280,12 @@ mod tests {
             {"metric": "faithfulness", "min": 0.8, "mean": 0.75, "n": 20, "passed": false},
             {"metric": "latency_ms", "max": 100.0, "mean": 150.5, "n": 20, "passed": false},
             {"metric": "mrr", "min": 0.1, "mean": null, "n": 0, "passed": false},
-            {"metric": "token_f1", "min": 0.1, "mean": 0.5, "n": 20, "passed": true}], "worse": []});
+            {"metric": "recall@5", "min": 0.1, "mean": 0.5, "n": 5, "failed": 95, "passed": false},
+            {"metric": "token_f1", "min": 0.1, "mean": 0.5, "n": 20, "passed": true}], "worse": [], "compared": 0});
         assert_eq!(
             broken(&gate),
-            "faithfulness is 0.75, below 0.8; latency_ms is 150.5, above 100; mrr has no scores"
+            "faithfulness is 0.75, below 0.8; latency_ms is 150.5, above 100; mrr has no scores; 95 items have no recall@5; \
+             the baseline has no metric and items in common with it"
         );
     }
 

@@ -18,13 +18,21 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn send_buffered(
     request: http::Request<Bytes>,
 ) -> Result<http::Response<Bytes>, SendError> {
+    send_within(request, TIMEOUT).await
+}
+
+/// Sends a request and collects the response body within a time limit.
+pub async fn send_within(
+    request: http::Request<Bytes>,
+    limit: Duration,
+) -> Result<http::Response<Bytes>, SendError> {
     let exchange = pin!(async {
         let response = send(request).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map_err(send_error)?.to_bytes();
         Ok(http::Response::from_parts(parts, body))
     });
-    let limit = pin!(spin_sdk::time::sleep(TIMEOUT));
+    let limit = pin!(spin_sdk::time::sleep(limit));
     match select(exchange, limit).await {
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(SendError::Timeout),

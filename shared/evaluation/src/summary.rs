@@ -163,23 +163,29 @@ pub struct Checked {
     pub mean: Option<f64>,
     /// Of so many items.
     pub n: usize,
-    /// Whether it holds: what has no score does not.
+    /// Items without a score.
+    pub failed: u64,
+    /// Whether it holds: what has no score does not, nor what too many items have none of.
     pub passed: bool,
 }
 
-/// Holds limits against an evaluation.
-pub fn check(evaluated: &Evaluated, limits: &[Limit]) -> Vec<Checked> {
+/// Holds limits against an evaluation, of whose items a share of `most_failed` may have no score: a mean of what was left says
+/// little of the rest.
+pub fn check(evaluated: &Evaluated, limits: &[Limit], most_failed: f64) -> Vec<Checked> {
     let one = |limit: &Limit| {
         let values = evaluated.values(&limit.metric);
         let mean = mean(&values, 0).mean;
         let holds = |mean: f64| {
             limit.min.is_none_or(|min| mean >= min) && limit.max.is_none_or(|max| mean <= max)
         };
+        let failed = evaluated.failed.get(&limit.metric).copied().unwrap_or(0);
+        let enough = failed as f64 <= most_failed * (failed as f64 + values.len() as f64);
         Checked {
             limit: limit.clone(),
             mean,
             n: values.len(),
-            passed: mean.is_some_and(holds),
+            failed,
+            passed: enough && mean.is_some_and(holds),
         }
     };
     limits.iter().map(one).collect()
@@ -246,8 +252,16 @@ mod tests {
             limit("cost_usd", None, Some(0.9)),
             limit("mrr", Some(0.0), None),
         ];
-        let checked = check(&evaluated(0.5, 1.0, 9), &limits);
-        let passed: Vec<bool> = checked.iter().map(|one| one.passed).collect();
-        assert_eq!(passed, [true, false, false, false]);
+        let mut evaluated = evaluated(0.5, 1.0, 9);
+        let passed = |evaluated: &Evaluated| -> Vec<bool> {
+            let checked = check(evaluated, &limits, 0.1);
+            checked.iter().map(|one| one.passed).collect()
+        };
+        assert_eq!(passed(&evaluated), [true, false, false, false]);
+        // One of ten without a score is fine, two of eleven are too many.
+        evaluated.failed.insert("token_f1".into(), 1);
+        assert_eq!(passed(&evaluated), [true, false, false, false]);
+        evaluated.failed.insert("token_f1".into(), 2);
+        assert_eq!(passed(&evaluated), [false, false, false, false]);
     }
 }

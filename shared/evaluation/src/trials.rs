@@ -116,9 +116,12 @@ impl<'a, S: Clone + Serialize> Ranks<'a, S> {
     fn front(&self, trials: &[Trial<S>]) -> Vec<usize> {
         let tried = |trial: &Trial<S>| self.found.tried[self.order[trial.rank - 1]];
         let most = trials.iter().map(|trial| tried(trial).questions).max();
+        // Where others are known to take a time, one without has not answered anything.
+        let timed = trials.iter().any(|trial| trial.latency_us.is_some());
         let whole: Vec<&Trial<S>> = trials
             .iter()
             .filter(|trial| Some(tried(trial).questions) == most)
+            .filter(|trial| trial.latency_us.is_some() || !timed)
             .collect();
         let points = whole.iter().map(|trial| {
             let latency = trial.latency_us.unwrap_or_default();

@@ -3,6 +3,7 @@
 //! (<https://docs.together.ai/reference/post-fine-tunes>), Mistral (<https://docs.mistral.ai/api/#tag/fine-tuning>) and Fireworks
 //! (<https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api>), whose API is one of resources: a dataset is made before it is filled.
 
+mod adopt;
 mod fireworks;
 mod order;
 mod read;

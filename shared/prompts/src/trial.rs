@@ -1,7 +1,7 @@
 //! One prompt for several models: a run whose nodes ask them side by side. What was rendered goes in as inputs, so that
 //! nothing in it is taken for a template once more.
 
-use nodeai_llm::{Usage, cost};
+use nodeai_llm::{Prices, Usage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -112,8 +112,8 @@ impl Trial<'_> {
         data
     }
 
-    /// What each candidate is expected to cost, in their order.
-    pub fn estimates(&self) -> Vec<Estimate> {
+    /// What each candidate is expected to cost at a time (µs since the epoch), in their order.
+    pub fn estimates(&self, prices: &Prices, at_us: i64) -> Vec<Estimate> {
         let each = self.rows.iter();
         let characters = |row: &Rendered| row.texts.iter().map(|text| text.chars().count()).sum();
         let tokens = |row: &Rendered| {
@@ -132,10 +132,14 @@ impl Trial<'_> {
             let most = settings
                 .max_tokens
                 .map(|most| i64::from(most).saturating_mul(rows));
+            let cost = |usage: Usage| {
+                let priced = prices.cost_at(&candidate.model, &usage, at_us);
+                priced.map(|priced| priced.pusd)
+            };
             Estimate {
                 prompt_tokens,
-                prompt_pusd: cost(&candidate.model, &usage(0)),
-                most_pusd: most.and_then(|most| cost(&candidate.model, &usage(most))),
+                prompt_pusd: cost(usage(0)),
+                most_pusd: most.and_then(|most| cost(usage(most))),
             }
         };
         self.candidates.iter().map(estimate).collect()
@@ -161,6 +165,8 @@ fn content(text: &str, row: usize, message: usize, pictures: usize) -> Value {
 mod tests {
     use super::*;
     use nodeai_engine::compile;
+
+    const AT_US: i64 = 1_790_000_000_000_000;
 
     fn candidate(model: &str) -> Candidate {
         serde_json::from_value(json!({"model": model})).expect("a candidate")
@@ -208,7 +214,7 @@ mod tests {
             candidates: &candidates,
             rows: &rows,
         };
-        let estimates = trial.estimates();
+        let estimates = trial.estimates(&Prices::default(), AT_US);
         // 1,000 × 0.15 USD and 100 × 0.60 USD per million.
         assert_eq!(estimates[0].prompt_tokens, 1_000);
         assert_eq!(estimates[0].prompt_pusd, Some(150_000_000));

@@ -47,6 +47,7 @@ pub struct Message<'a> {
 
 /// A model's tokeniser, or what stands in for it.
 pub struct Counter {
+    model: String,
     bpe: &'static CoreBPE,
     tokenizer: &'static str,
     method: Method,
@@ -73,6 +74,7 @@ impl Counter {
             None => Method::Estimate,
         };
         Self {
+            model: model.to_owned(),
             bpe,
             tokenizer,
             method,
@@ -84,14 +86,19 @@ impl Counter {
         self.count(self.tokens(text))
     }
 
-    /// Tokens of a conversation: the texts', and what is put around messages. For OpenAI's chat models as it documents that;
-    /// its other models and other providers differ by a few tokens per message.
+    /// Tokens of a conversation: the texts', and what is put around messages, as OpenAI documents that for gpt-4o and gpt-4. Other models
+    /// differ by a few tokens per message, so that theirs are estimates.
     pub fn messages(&self, messages: &[Message<'_>]) -> Count {
         let each = messages.iter().map(|message| {
             let name = message.name.map_or(0, |name| self.tokens(name) + PER_NAME);
             PER_MESSAGE + self.tokens(message.role) + self.tokens(message.content) + name
         });
-        self.count(BEFORE_ANSWER + each.sum::<usize>())
+        let framed = ["gpt-4", "gpt-3.5"].iter().any(|known| self.model.starts_with(known));
+        let mut count = self.count(BEFORE_ANSWER + each.sum::<usize>());
+        if !framed {
+            count.method = Method::Estimate;
+        }
+        count
     }
 
     fn tokens(&self, text: &str) -> usize {
@@ -170,6 +177,10 @@ mod tests {
         ];
         assert_eq!(Counter::of("openai/gpt-4o").messages(&messages).tokens, 124);
         assert_eq!(Counter::of("openai/gpt-4").messages(&messages).tokens, 129);
+        // What is put around messages is not documented for later models.
+        let methods =
+            ["gpt-4o", "gpt-5-mini"].map(|m| Counter::of(&format!("openai/{m}")).messages(&messages).method);
+        assert_eq!(methods, [Method::Exact, Method::Estimate]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! OpenAI: files and fine-tuning jobs. A job is `running` when first asked for after its
 //! creation and `succeeded` from then on; one of a `slow` model goes on until it is cancelled. Models whose name contains `429`
-//! or `500` are refused so.
+//! or `500` are refused so; one of a `taken` model is made, and answered by a gateway that gave up.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -177,8 +177,12 @@ async fn create(
         status: "validating_files",
     };
     let answer = job_json(&job);
+    let taken = job.model.contains("taken");
     shared.lock().jobs.push(job);
-    Ok(Json(answer))
+    match taken {
+        true => Err((StatusCode::GATEWAY_TIMEOUT, "upstream timed out").into_response()),
+        false => Ok(Json(answer)),
+    }
 }
 
 async fn list_jobs(State(shared): State<Shared>) -> Json<Value> {

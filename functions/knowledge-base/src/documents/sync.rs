@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 /// Most documents of a request.
 const MOST: usize = 500;
+/// Most keys of documents that stay.
+const MOST_KEPT: usize = 50_000;
 
 /// A document as its source has it.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,6 +43,10 @@ pub struct SyncInput {
     /// Whether that is all that the source has: other documents of this connector are removed.
     #[serde(default)]
     complete: bool,
+    /// With `complete`, the keys of documents that other requests have brought and that are to stay: at most 50,000. So a source of more
+    /// than 500 documents is sent in several requests, the last of which says what there is.
+    #[serde(default)]
+    keep: Vec<String>,
 }
 
 /// What became of a document.
@@ -74,6 +80,11 @@ impl Check for SyncInput {
         c.length(&self.connector, 1, 100, "/connector");
         let few = self.documents.len() <= MOST;
         c.require(few, "/documents", "length", "at most 500 documents");
+        let few = self.keep.len() <= MOST_KEPT;
+        c.require(few, "/keep", "length", "at most 50000 keys");
+        let fits = self.complete || self.keep.is_empty();
+        let detail = "goes with complete only";
+        c.require(fits, "/keep", "conflict", detail);
         let mut keys = BTreeSet::new();
         for (i, document) in self.documents.iter().enumerate() {
             let at = format!("/documents/{i}");
@@ -110,8 +121,9 @@ pub async fn handle(
     Valid(input): Valid<SyncInput>,
 ) -> Result<Reply<SyncedAll>, Problem> {
     let rows: Vec<Value> = input.documents.into_iter().map(row).collect();
+    let keep: Vec<String> = input.keep.into_iter().map(rules::storable).collect();
     let args = json!({"knowledge_base_id": id, "connector": rules::storable(input.connector), "documents": rows,
-        "complete": input.complete});
+        "complete": input.complete, "keep": keep});
     let command = Command::named("knowledge_sync", "knowledge base", &id, args)
         .audit("knowledge_base.synchronised", json!({}))
         .answer(200, &[], &json!({}));

@@ -1,6 +1,7 @@
 //! One job: a document becomes chunks of one index. Each step is one statement that names the lease.
 
 use super::LEASE_US;
+use super::meaning::vector_row;
 use super::models::embed;
 use super::trouble::{Trouble, Why};
 use crate::{KnowledgeWrite, rules};
@@ -11,7 +12,6 @@ use nodeai_knowledge::analysis::Analyser;
 use nodeai_knowledge::estimated_tokens;
 use nodeai_knowledge::settings::{Embedding, Settings, Strategy};
 use nodeai_knowledge::split::{Chunk, MOST_CHUNKS, split};
-use nodeai_knowledge::vector;
 use nodeai_llm::vectors::Purpose;
 use nodeai_telemetry::TraceContext;
 use serde::Deserialize;
@@ -159,6 +159,11 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Whether its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        clock::now_us() >= self.until_us
+    }
+
     /// Whether it is done; false when its time is over.
     async fn ingest(&self) -> Result<bool, Trouble> {
         let loaded = self.step("load", json!({})).await?;
@@ -197,9 +202,12 @@ impl<'a> Job<'a> {
         };
         let chunks = match (settings.chunking.strategy, &settings.embedding) {
             (Strategy::Semantic, Some(model)) => {
-                // Another answer of the model may be other chunks: those of before do not go with them.
-                staged = 0;
-                self.by_meaning(model, &content, &settings.chunking).await?
+                let cut = self.by_meaning(model, &content, &settings.chunking).await?;
+                let Some(cut) = cut else { return Ok(false) };
+                if cut.fresh {
+                    staged = 0;
+                }
+                cut.chunks
             }
             _ => split(&content, &settings.chunking),
         };
@@ -233,7 +241,7 @@ impl<'a> Job<'a> {
         let model = settings.embedding.as_ref().map(Embedding::cache_key);
         let mut at = staged;
         while at < chunks.len() {
-            if clock::now_us() >= self.until_us {
+            if self.is_over() {
                 return Ok(false);
             }
             let end = at + step_of(&chunks[at..]);
@@ -285,12 +293,8 @@ impl<'a> Job<'a> {
         let texts: Vec<String> = wanted.values().map(|chunk| chunk.text.clone()).collect();
         let trace = TraceContext::root(clock::random());
         let made = embed(&self.caller, model, &texts, Purpose::Document, trace).await?;
-        let rows = wanted.keys().zip(&made.vectors).map(|(hash, values)| {
-            let code = vector::code(values);
-            json!({"hash": hash, "embedding": vector::encode(values), "plane3": code.plane3, "plane2": code.plane2,
-                "plane1": code.plane1, "plane0": code.plane0})
-        });
-        let rows: Vec<Value> = rows.collect();
+        let hashes = wanted.keys().copied();
+        let rows: Vec<Value> = hashes.zip(&made.vectors).map(vector_row).collect();
         for hash in wanted.keys() {
             missing.remove(*hash);
         }

@@ -17,10 +17,17 @@ pub struct GateInput {
     /// Limits of means, at most 50.
     #[serde(default)]
     limits: Vec<Limit>,
-    /// Another evaluation: no metric may be significantly worse than there (5 %, after Holm's correction).
+    /// Another evaluation: no metric may be significantly worse than there (5 %, after Holm's correction). Both must have items and a
+    /// metric in common.
     #[serde(default)]
     baseline: Option<String>,
+    /// The share of items that may have no score by a metric with a limit, 0 to 1; 0.1 unless given.
+    #[serde(default)]
+    max_failed: Option<f64>,
 }
+
+/// The share of items that may have failed unless a request says another.
+const MOST_FAILED: f64 = 0.1;
 
 impl Check for GateInput {
     fn check(&self, c: &mut Checker) {
@@ -36,6 +43,8 @@ impl Check for GateInput {
         }
         let uuid = self.baseline.as_deref().is_none_or(is_uuid);
         c.require(uuid, "/baseline", "format", "must be a UUID");
+        let share = self.max_failed.is_none_or(|x| (0.0..=1.0).contains(&x));
+        c.require(share, "/max_failed", "range", "must be from 0 to 1");
     }
 }
 
@@ -46,8 +55,11 @@ pub struct Gate {
     passed: bool,
     /// Where the evaluation stands: `succeeded`, `failed` or `cancelled`.
     status: String,
-    /// Each limit with the mean and n: `{metric, min?, max?, mean, n, passed}`. A metric without scores does not pass.
+    /// Each limit with the mean and n: `{metric, min?, max?, mean, n, failed, passed}`. A metric without scores, or that too many items
+    /// have no score of, does not pass.
     limits: Vec<Value>,
+    /// How many metrics could be compared with the baseline; null without one. With none it does not pass.
+    compared: Option<usize>,
     /// Metrics that are significantly worse than at the baseline.
     worse: Vec<Value>,
 }
@@ -64,18 +76,22 @@ pub async fn handle(
         None => None,
     };
     caller.session.release();
-    let limits = check(&evaluated, &input.limits);
+    let most_failed = input.max_failed.unwrap_or(MOST_FAILED);
+    let limits = check(&evaluated, &input.limits, most_failed);
     let compared = baseline.map(|baseline| versus(&baseline, &evaluated, 0));
+    let count = compared.as_ref().map(Vec::len);
     let worse = compared.into_iter().flatten();
     let worse: Vec<Value> = worse
         .filter(|one| one.verdict == "worse")
         .map(|one| json!(one))
         .collect();
-    let holds = limits.iter().all(|one| one.passed) && worse.is_empty();
+    let comparable = count != Some(0);
+    let holds = limits.iter().all(|one| one.passed) && worse.is_empty() && comparable;
     Ok(Json::ok(Gate {
         passed: evaluated.status == "succeeded" && holds,
         status: evaluated.status,
         limits: limits.iter().map(|one| json!(one)).collect(),
+        compared: count,
         worse,
     }))
 }

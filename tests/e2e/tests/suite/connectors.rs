@@ -66,6 +66,18 @@ fn a_base_stays_as_the_other_system_is() {
         page("w/2", "A blue bicycle stands in the street.")
     ]);
     assert_eq!(counts(&sync(&me, &base, whole, true)), [0, 0, 2, 1]);
+    // A long list comes in parts, and its end says what there is.
+    let parts = |keep: Value| {
+        let body = json!({"connector": "wiki", "documents": [page("w/4", "Snow falls.")], "complete": true, "keep": keep});
+        me.put_with(&format!("{base}/documents"), &[], &body)
+    };
+    assert_eq!(counts(&parts(json!(["w/1", "w/2"]))), [1, 0, 0, 0]);
+    assert_eq!(counts(&parts(json!(["w/1", "w/2"]))), [0, 0, 1, 0]);
+    let whole = json!([
+        page("w/1", "Whales sing in the deep sea."),
+        page("w/2", "A blue bicycle stands in the street.")
+    ]);
+    assert_eq!(counts(&sync(&me, &base, whole, true)), [0, 0, 2, 1]);
     let gone = format!("{base}/documents/{}", ids(&made)[2]);
     assert_problem(&me.get(&gone), 404, "not-found");
     // What does not come from there is left alone.
@@ -90,6 +102,10 @@ fn bad_lists_change_nothing_and_strangers_do_not_get_in() {
         (json!([page("", "x")]), "/documents/0/key"),
         (json!([page("a", " ")]), "/documents/0/text"),
     ];
+    let kept = json!({"connector": "wiki", "documents": [], "keep": ["a"]});
+    let reply = me.put_with(&format!("{base}/documents"), &[], &kept);
+    assert_problem(&reply, 400, "invalid-input");
+    assert_eq!(reply.json["errors"][0]["pointer"], "/keep");
     for (documents, pointer) in cases {
         let reply = sync(&me, &base, documents, true);
         assert_problem(&reply, 400, "invalid-input");

@@ -266,6 +266,11 @@ fn a_provider_that_is_busy_broken_or_away_is_told_apart() {
         );
     }
     assert_status(&me.delete(&place(&rows["data"][0])), 204);
+    // It trains, and a server before it gave up: the job is known by its file.
+    let taken = me.post(PATH, &job(&me, "stand-in-taken"));
+    assert_status(&taken, 202);
+    assert!(taken.json["provider_job_id"].is_string(), "{}", taken.text);
+    until(&me, &place(&taken.json), "succeeded");
     let mut nobody = job(&me, "stand-in");
     nobody["key_secret"] = json!("NOT_THERE");
     assert_problem(&me.post(PATH, &nobody), 409, "conflict");
@@ -298,7 +303,7 @@ fn fireworks_makes_resources_of_datasets_and_jobs() {
     let entered = me.post(&format!("{path}/register"), &json!({}));
     assert_eq!(
         entered.json["model"],
-        "fireworks_ai/accounts/mine/models/mine"
+        "fireworks/accounts/mine/models/mine"
     );
     // Models do not answer where they are trained.
     let entry = me.get(entered.header("location")).json;

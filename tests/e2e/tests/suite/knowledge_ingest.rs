@@ -310,6 +310,19 @@ fn the_pages_of_a_sitemap_become_documents_once() {
     ready(&me, &path, &ids);
     assert_eq!(pages().len(), 2, "what is there is not added again");
     assert_eq!(of("source_kind=sitemap".to_owned()).len(), 1);
+    // It is asked again in an index that was built beside the first, when that is gone.
+    let rebuilt = me.post(&format!("{path}/rebuild"), &json!({}));
+    assert_status(&rebuilt, 202);
+    until(&me, "the switch", || {
+        me.get(&path).json["active_index"] == 2
+    });
+    assert_status(&me.delete(&format!("{path}/indexes/1")), 204);
+    assert_status(
+        &me.post(&format!("{path}/documents/{}/refresh", ids[0]), &json!({})),
+        200,
+    );
+    ready(&me, &path, &ids);
+    assert_eq!(pages().len(), 2);
     assert_problem(
         &me.get(&format!("{path}/documents?status=lost")),
         400,

@@ -34,6 +34,7 @@ mod idempotency;
 mod knowledge;
 mod knowledge_answers;
 mod knowledge_ingest;
+mod knowledge_meaning;
 mod library;
 mod management;
 mod matrix;

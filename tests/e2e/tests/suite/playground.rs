@@ -68,6 +68,8 @@ fn nothing_is_kept_unless_asked_for() {
     let me = app().tenant();
     let mut body = json!({"prompt": prompt("the {{ inputs.what }}"), "rows": [{"how": "s3cr3t", "what": "s3cr3t"}],
         "models": [{"model": "builtin/echo"}], "stream": false});
+    body["prompt"]["settings"] = json!({"max_tokens": 64});
+    body["prompt"]["response_format"] = json!("text");
     let run = me.post(&format!("{PATH}/run"), &body);
     assert_status(&run, 200);
     assert!(run.text.contains("echo: the s3cr3t"));
@@ -112,6 +114,8 @@ fn nothing_is_kept_unless_asked_for() {
     let request = &draft.json["request"];
     assert_eq!(request["models"][0]["model"], "builtin/echo");
     assert_eq!(request["prompt"]["messages"][1]["content"], "the s3cr3t");
+    assert_eq!(request["prompt"]["settings"]["max_tokens"], 64);
+    assert_eq!(request["prompt"]["response_format"], "text");
     let mut again = request.clone();
     again["stream"] = json!(false);
     assert!(

@@ -24,6 +24,7 @@ pub(super) fn spec() -> Spec {
                 "connector": {"type": "string", "minLength": 1, "maxLength": 100, "description": "What the other system is called; keys are its own"},
                 "documents": {"description": "At most 500: a list, or a template that gives one, of {key, text, title?, content_type?, metadata?}"},
                 "complete": {"type": "boolean", "description": "Whether the list is all that there is: other documents of this connector are removed"},
+                "keep": {"description": "With complete: keys that other calls have brought and that stay, at most 50,000: a list, or a template that gives one"},
             },
         }),
         inputs: vec![port("input", "Runs after these nodes", json!({}))],
@@ -53,6 +54,8 @@ struct Config {
     documents: Value,
     #[serde(default)]
     complete: bool,
+    #[serde(default)]
+    keep: Option<Value>,
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
@@ -60,8 +63,11 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
     let Some(documents) = config.documents.as_array() else {
         return Err(NodeError::config("documents must be a list".to_owned()));
     };
-    let body =
+    let mut body =
         json!({"connector": config.connector, "documents": documents, "complete": config.complete});
+    if let Some(keys) = config.keep.filter(|keys| !keys.is_null()) {
+        body["keep"] = keys;
+    }
     let id = segment(&config.knowledge_base);
     let path = format!("/api/v1/knowledge-base/{id}/documents");
     let area = AreaCall::new("knowledge-base", Method::PUT, path, Finish::Whole);
