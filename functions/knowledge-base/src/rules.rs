@@ -32,6 +32,18 @@ pub fn metadata(c: &mut Checker, given: &Map<String, Value>, pointer: &str) {
     c.require(size <= 16_384, pointer, "length", "at most 16384 bytes");
 }
 
+/// Labels of those that may find a document, or that a search is for. `*` is for searches alone.
+pub fn access(c: &mut Checker, given: Option<&Vec<String>>, star: bool, pointer: &str) {
+    let Some(labels) = given else { return };
+    let fits = |label: &String| (1..=200).contains(&label.chars().count()) && !label.contains('\0');
+    let some = (1..=100).contains(&labels.len()) && labels.iter().all(fits);
+    let detail = "1 to 100 labels of 1 to 200 characters";
+    c.require(some, pointer, "length", detail);
+    let free = star || labels.iter().all(|label| label != "*");
+    let detail = "a document for everybody has no labels";
+    c.require(free, pointer, "reserved", detail);
+}
+
 /// Text of a document.
 pub fn content(c: &mut Checker, text: &str, pointer: &str) {
     let some = !text.trim().is_empty() && text.chars().count() <= MOST_CONTENT;

@@ -40,6 +40,9 @@ pub struct DocumentInput {
     /// Whatever belongs to it; searches filter by it. At most 16 KiB.
     #[serde(default)]
     metadata: Map<String, Value>,
+    /// Labels of those that may find it, such as `group:sales` or a user of yours, 1 to 100; everybody unless given. A search says whom it is for.
+    #[serde(default)]
+    access: Option<Vec<String>>,
 }
 
 /// Documents to be added.
@@ -99,6 +102,7 @@ impl DocumentInput {
             );
         }
         rules::metadata(c, &self.metadata, &format!("{at}/metadata"));
+        rules::access(c, self.access.as_ref(), false, &format!("{at}/access"));
     }
 
     /// Its URL with the field's name, for one that has such.
@@ -203,7 +207,7 @@ async fn row(
     Ok(
         json!({"id": clock::new_id(), "title": title.unwrap_or_else(|| "Untitled".to_owned()), "source_kind": kind,
         "source_uri": uri, "file_id": document.file_id, "content_type": content_type,
-        "content_hash": text.as_deref().map(rules::hash), "content": text, "metadata": document.metadata}),
+        "content_hash": text.as_deref().map(rules::hash), "content": text, "metadata": document.metadata, "access": document.access}),
     )
 }
 

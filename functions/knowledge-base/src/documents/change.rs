@@ -4,6 +4,7 @@ use super::{Document, files};
 use crate::{KnowledgeWrite, rules, work};
 use nodeai_app::inputs::is_uuid;
 use nodeai_app::{Caller, Command, Done, IfMatch, PathId, Reply, Valid};
+use nodeai_http::input::present;
 use nodeai_http::{Check, Checker, FieldError, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,13 @@ pub struct DocumentPatch {
     /// All of it from now on; at most 16 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
+    /// Labels of those that may find it, 1 to 100; null for everybody.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    access: Option<Option<Vec<String>>>,
 }
 
 impl Check for DocumentPatch {
@@ -29,6 +37,8 @@ impl Check for DocumentPatch {
         if let Some(metadata) = &self.metadata {
             rules::metadata(c, metadata, "/metadata");
         }
+        let labels = self.access.as_ref().and_then(Option::as_ref);
+        rules::access(c, labels, false, "/access");
     }
 }
 

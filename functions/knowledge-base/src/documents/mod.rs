@@ -19,7 +19,7 @@ nodeai_store::columns! {
     documents {
         id: Uuid, knowledge_base_id: Uuid, title: Text, source_kind: Text, source_uri: Text, file_id: Uuid,
         content_type: Text, content_hash: Text, content: Text, pending_content: Text, metadata: Json, status: Text,
-        progress: Json, error: Json, chunk_count: Int, origin_id: Uuid, connector: Text, fetched_at: Time, version: Int, created_at: Time,
+        progress: Json, error: Json, chunk_count: Int, origin_id: Uuid, connector: Text, access: TextArray, fetched_at: Time, version: Int, created_at: Time,
         updated_at: Time,
     }
 }
@@ -43,6 +43,7 @@ pub const SHOWN: &[Column] = &[
     col::chunk_count,
     col::origin_id,
     col::connector,
+    col::access,
     col::fetched_at,
     col::version,
     col::created_at,
@@ -82,6 +83,8 @@ pub struct Document {
     origin_id: Option<String>,
     /// What its source is called.
     connector: Option<String>,
+    /// Labels of those that may find it; null for everybody.
+    access: Option<Vec<String>>,
     /// When its source was asked last, RFC 3339.
     fetched_at: Option<String>,
     /// For `If-Match`.

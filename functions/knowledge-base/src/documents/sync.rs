@@ -30,6 +30,9 @@ pub struct SyncedInput {
     /// Whatever belongs to it; searches filter by it. At most 16 KiB.
     #[serde(default)]
     metadata: Map<String, Value>,
+    /// Labels of those that may find it, such as `group:sales` or a user of yours, 1 to 100; everybody unless given. A search says whom it is for.
+    #[serde(default)]
+    access: Option<Vec<String>>,
 }
 
 /// What a source has.
@@ -100,6 +103,7 @@ impl Check for SyncInput {
                 c.length(kind, 1, 200, &format!("{at}/content_type"));
             }
             rules::metadata(c, &document.metadata, &format!("{at}/metadata"));
+            rules::access(c, document.access.as_ref(), false, &format!("{at}/access"));
         }
     }
 }
@@ -110,7 +114,7 @@ fn row(document: SyncedInput) -> Value {
     let title = document.title.map(rules::storable);
     let title = title.unwrap_or_else(|| key.chars().take(1_000).collect());
     json!({"id": clock::new_id(), "title": title, "source_uri": key, "content_type": document.content_type,
-        "content_hash": rules::hash(&text), "content": text, "metadata": document.metadata})
+        "content_hash": rules::hash(&text), "content": text, "metadata": document.metadata, "access": document.access})
 }
 
 /// Brings documents of a source up to date: new ones are added, those that have changed are indexed again (chunks that stay the same are not

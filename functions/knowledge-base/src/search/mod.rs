@@ -186,7 +186,7 @@ async fn ask(
     let args = json!({"id": id, "org_id": caller.org_id(), "index": input.index, "candidates": plan.wanted,
         "analyses": (plan.how.mode != Mode::Vector).then(|| analyses(&input.query)), "code": code, "vector": question,
         "exact": input.exact, "filter": filter,
-        "documents": documents, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
+        "documents": documents, "access": input.access, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
         "explain": input.explain});
     let found: Option<Stored> = caller.call("knowledge_search", &args).await?;
     found.ok_or_else(|| Problem::not_found("there is no such knowledge base, or no such index"))

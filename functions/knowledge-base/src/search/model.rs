@@ -45,6 +45,10 @@ pub struct SearchInput {
     /// In these documents alone, at most 1,000 ids.
     #[serde(default)]
     pub documents: Option<Vec<String>>,
+    /// Labels of whoever it is for, at most 100: documents with an `access` are found by one of theirs. Without labels only those that are
+    /// for everybody; `*` among them for all.
+    #[serde(default)]
+    pub access: Option<Vec<String>>,
     /// Thins out results that are near each other (maximal marginal relevance), by their vectors.
     #[serde(default)]
     pub mmr: Option<Mmr>,
@@ -174,6 +178,7 @@ impl Check for SearchInput {
         if let Some(Err(faults)) = self.filter.as_ref().map(|f| jsonpath(f, "/filter")) {
             rules::report(c, faults);
         }
+        rules::access(c, self.access.as_ref(), true, "/access");
         if let Some(ids) = &self.documents {
             let few = (1..=1_000).contains(&ids.len());
             c.require(few, "/documents", "length", "1 to 1000 ids");

@@ -32,6 +32,7 @@ mod hooks;
 mod hostile;
 mod idempotency;
 mod knowledge;
+mod knowledge_access;
 mod knowledge_answers;
 mod knowledge_ingest;
 mod knowledge_meaning;

@@ -31,6 +31,7 @@ pub(super) fn spec() -> Spec {
                 "candidates": {"type": "integer", "minimum": 1, "maximum": 400, "description": "How long each list is"},
                 "filter": {"type": "object", "description": "A condition on documents' metadata, as the search of the knowledge base takes it"},
                 "documents": {"type": "array", "maxItems": 1_000, "items": {"type": "string"}, "description": "In these documents alone"},
+                "access": {"type": "array", "maxItems": 100, "items": {"type": "string"}, "description": "Labels of whoever it is for: documents with an access are found by one of theirs; * for all"},
                 "mmr": {"type": "object", "description": "Passages that say the same are thinned out: {\"lambda\": 0 to 1}"},
                 "rerank": {"type": "object", "description": "A model that puts the candidates in order: {\"model\": …}"},
                 "expand": {"type": "string", "enum": ["parent", "window"], "description": "Gives what a passage belongs to, too"},
@@ -64,7 +65,7 @@ struct Config {
 }
 
 /// What goes on to the search as it is.
-const HOW: [&str; 14] = [
+const HOW: [&str; 15] = [
     "mode",
     "k",
     "fusion",
@@ -74,6 +75,7 @@ const HOW: [&str; 14] = [
     "candidates",
     "filter",
     "documents",
+    "access",
     "mmr",
     "rerank",
     "expand",
