@@ -7,6 +7,7 @@ use crate::prompt;
 use crate::proto::{Event, ExportTraceServiceRequest, Link, Scope, Span};
 use crate::value::{attributes, clean};
 use nodeai_llm::{Prices, Tier, Usage};
+use nodeai_pricing::is_usual_tier;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -207,6 +208,7 @@ fn fields(
     let cache_read = number(a, n::CACHE_READ);
     let prompt = prompt::tokens(a, by);
     let completion = number(a, n::OUTPUT_TOKENS);
+    let tier = tier(a);
     if measure == "model" {
         let count = |name: &[&str]| number(a, name).unwrap_or(0);
         let cache_write_1h_tokens = cache_write_1h.unwrap_or(0);
@@ -220,7 +222,7 @@ fn fields(
             image_input_tokens: count(n::IMAGE_INPUT),
             reasoning_tokens: count(n::REASONING),
             audio_output_tokens: count(n::AUDIO_OUTPUT),
-            tier: text(a, n::SERVICE_TIER).and_then(|name| Tier::read(&name)),
+            tier: tier.as_deref().and_then(Tier::read),
         };
         let known = prompt.is_some() || completion.is_some();
         let told = told_cost(a);
@@ -262,7 +264,7 @@ fn fields(
         "image_input_tokens",
         number(a, n::IMAGE_INPUT).map(Value::from),
     );
-    put("service_tier", text(a, n::SERVICE_TIER).map(Value::from));
+    put("service_tier", tier.map(Value::from));
     put("session_id", text(a, n::SESSION).map(Value::from));
     put("end_user", text(a, n::END_USER).map(Value::from));
     put("tags", tags(a));
@@ -351,6 +353,15 @@ fn count_once(spans: &mut [Value]) {
         if key(span, "span_id").is_some_and(|id| above.contains(&id)) {
             span["measure"] = "none".into();
         }
+    }
+}
+
+/// The tier under one name: the usual one has several.
+fn tier(a: &Map<String, Value>) -> Option<String> {
+    let told = text(a, n::SERVICE_TIER)?.to_lowercase();
+    match is_usual_tier(&told) {
+        true => Some("standard".to_owned()),
+        false => Some(told),
     }
 }
 
