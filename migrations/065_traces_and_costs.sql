@@ -466,3 +466,27 @@ END
 $$;
 SELECT nodeai.expose('public.traces_stored(jsonb)', '{authenticated,service_role}');
 SELECT nodeai.allow_call('traces_stored');
+
+-- How long traces are kept, and with them what has no time of its own: {"org_id"} → {"days"}.
+CREATE FUNCTION public.trace_retention(p jsonb) RETURNS jsonb LANGUAGE sql STABLE SECURITY INVOKER SET search_path = '' AS $$
+  SELECT jsonb_build_object('days', o.retention_days) FROM public.organizations o
+  WHERE o.id = coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid
+$$;
+SELECT nodeai.expose('public.trace_retention(jsonb)', '{authenticated,service_role}');
+SELECT nodeai.allow_call('trace_retention');
+
+-- {"days": 1 to 3650}; the policy lets admins and owners.
+CREATE FUNCTION nodeai.do_trace_retention(org uuid, p jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  before jsonb := public.trace_retention(jsonb_build_object('org_id', org));
+BEGIN
+  UPDATE public.organizations o SET retention_days = (p #>> '{args,days}')::integer WHERE o.id = org;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this caller may not change how long traces are kept' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN jsonb_build_object('body', public.trace_retention(jsonb_build_object('org_id', org)),
+    'changes', jsonb_build_object('before', before -> 'days', 'after', p #> '{args,days}'));
+END
+$$;
+SELECT nodeai.expose('nodeai.do_trace_retention(uuid, jsonb)', '{authenticated,service_role}');
