@@ -9,12 +9,13 @@ CREATE FUNCTION nodeai.tier_name(tier text) RETURNS text LANGUAGE sql IMMUTABLE 
 $$;
 SELECT nodeai.expose('nodeai.tier_name(text)', '{authenticated,service_role}');
 
--- As before, with tiers under one name.
+-- As before, with tiers under one name, and by the client's own name for a user.
 CREATE OR REPLACE FUNCTION nodeai.cost_keys(s public.spans, dimension text) RETURNS SETOF text
 LANGUAGE sql STABLE SET search_path = '' AS $$
   SELECT CASE dimension
     WHEN 'prompt_version' THEN coalesce(s.attributes ->> 'nodeai.prompt.version', s.attributes ->> 'gen_ai.prompt.version')
     WHEN 'session' THEN s.session_id
+    WHEN 'end_user' THEN s.end_user
     WHEN 'tier' THEN nodeai.tier_name(s.service_tier)
     WHEN 'cache_state' THEN CASE WHEN s.cache_read_tokens > 0 THEN 'hit'
       WHEN s.cache_write_tokens > 0 OR s.cache_write_1h_tokens > 0 THEN 'write' ELSE 'none' END END
@@ -490,3 +491,57 @@ BEGIN
 END
 $$;
 SELECT nodeai.expose('nodeai.do_trace_retention(uuid, jsonb)', '{authenticated,service_role}');
+
+-- Runs -------------------------------------------------------------------------------------------------------------------
+
+-- By what the spans of a queued run are found and counted: {"session_id"?,"end_user"?,"tags"?,"prompt_version"?}. One that is not
+-- queued has no need of it here: its log says it.
+ALTER TABLE public.execution_queue ADD COLUMN labels jsonb;
+
+-- As before, with the labels of a run that is taken up later.
+CREATE OR REPLACE FUNCTION nodeai.begin_run(org uuid, e jsonb, claim jsonb, workflow jsonb, deployment jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  made jsonb := nodeai.make_run(org, e, claim, workflow, deployment);
+BEGIN
+  IF made ->> 'outcome' <> 'started' THEN
+    RETURN made;
+  END IF;
+  IF jsonb_typeof(e -> 'labels') = 'object' THEN
+    UPDATE public.execution_queue q SET labels = e -> 'labels' WHERE q.id = (e ->> 'id')::uuid AND q.org_id = org;
+  END IF;
+  IF claim IS NULL AND e ->> 'mode' = 'sync' THEN
+    PERFORM set_config('synchronous_commit', 'off', true);
+  END IF;
+  RETURN made || jsonb_build_object('budgets', nodeai.budget_standing(org, auth.uid(),
+      nullif(nodeai.claims() ->> 'key_id', '')::uuid, (workflow ->> 'id')::uuid)
+    || jsonb_build_object('prices', nodeai.own_prices(org)));
+END
+$$;
+
+-- As before, and "labels".
+CREATE OR REPLACE FUNCTION public.run_load(p jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  q public.execution_queue;
+  workflow jsonb;
+BEGIN
+  SELECT * INTO q FROM public.execution_queue x
+    WHERE x.id = (p ->> 'id')::uuid AND x.org_id = coalesce(nullif(p ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid
+      AND x.status = 'running' AND x.lease_token = (p ->> 'lease_token')::bigint;
+  IF q.id IS NULL THEN
+    RETURN NULL;
+  END IF;
+  IF q.workflow_id IS NOT NULL THEN
+    workflow := nodeai.runnable(q.workflow_id, q.workflow_version);
+    IF q.variables IS NOT NULL THEN
+      workflow := jsonb_set(workflow, '{definition,vars}', q.variables);
+    END IF;
+  END IF;
+  RETURN jsonb_build_object('workflow', workflow, 'definition', q.definition, 'budget', q.budget, 'labels', q.labels,
+    'answers', q.answers, 'pieces', (
+    SELECT coalesce(jsonb_agg(event ORDER BY s.first_seq, place), '[]')
+    FROM public.run_log_segments s CROSS JOIN LATERAL jsonb_array_elements(s.events) WITH ORDINALITY AS x(event, place)
+    WHERE s.org_id = q.org_id AND s.execution_id = q.id));
+END
+$$;

@@ -62,6 +62,7 @@ async fn every_dimension_adds_up_to_the_same_total() {
         "day",
         "prompt_version",
         "session",
+        "end_user",
         "tier",
         "cache_state",
     ] {
