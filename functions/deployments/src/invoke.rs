@@ -4,7 +4,7 @@ use crate::DeploymentsRun;
 use crate::model::Environment;
 use nodeai_app::{Caller, Query, Valid};
 use nodeai_http::{Check, Checker, Problem};
-use nodeai_runs::{Ask, BudgetInput, Mode, Reply, run};
+use nodeai_runs::{Ask, BudgetInput, Mode, Reply, TraceInput, run};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -34,6 +34,9 @@ pub struct InvokeRequest {
     /// What the run may cost; the lower of this and the definition's `settings.budget` counts.
     #[serde(default)]
     budget: Option<BudgetInput>,
+    /// By what its trace is found and counted.
+    #[serde(default)]
+    trace: Option<TraceInput>,
 }
 
 impl Check for InvokeRequest {
@@ -43,6 +46,9 @@ impl Check for InvokeRequest {
         }
         if let Some(budget) = &self.budget {
             budget.check(c);
+        }
+        if let Some(trace) = &self.trace {
+            trace.check(c);
         }
     }
 }
@@ -66,6 +72,7 @@ pub async fn handle(
             Mode::Sync
         },
         budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
+        labels: request.trace.map(TraceInput::labels).unwrap_or_default(),
         private: false,
     };
     run(caller, ask).await

@@ -4,7 +4,7 @@ use crate::model::as_stored;
 use crate::recording::Recorded;
 use crate::{WorkflowsRun, recording};
 use nodeai_app::{Caller, PathId, Valid};
-use nodeai_engine::{Compiled, Fault, RunBudget, What};
+use nodeai_engine::{Compiled, Fault, Labels, RunBudget, RunStarted, What};
 use nodeai_http::{Check, Checker, FieldError, Problem};
 use nodeai_runs::plan::{compiled, ready};
 use nodeai_runs::{Ask, Mode, Reply, run};
@@ -94,6 +94,7 @@ pub async fn handle(
             Mode::Sync
         },
         budget: RunBudget::default(),
+        labels: labels_of(&recorded),
         private: false,
     };
     run(caller, ask).await
@@ -151,12 +152,21 @@ fn in_data(ran: &Value, data: &Map<String, Value>, fault: &Fault) -> Option<Stri
 
 /// The inputs that the run had, with defaults.
 fn inputs_of(recorded: &Recorded) -> Map<String, Value> {
-    let first = recorded.recording.events().first();
-    let started = first.and_then(|event| match &event.what {
-        What::RunStarted(started) => started.inputs.as_object(),
+    let inputs = start_of(recorded).and_then(|started| started.inputs.as_object());
+    inputs.cloned().unwrap_or_default()
+}
+
+/// A fork is of the session of the run that it was forked from, and for the same user.
+fn labels_of(recorded: &Recorded) -> Labels {
+    let labels = start_of(recorded).map(|started| started.labels.clone());
+    labels.unwrap_or_default()
+}
+
+fn start_of(recorded: &Recorded) -> Option<&RunStarted> {
+    match &recorded.recording.events().first()?.what {
+        What::RunStarted(started) => Some(started),
         _ => None,
-    });
-    started.cloned().unwrap_or_default()
+    }
 }
 
 fn does_not_fit(faults: Vec<Fault>) -> Problem {

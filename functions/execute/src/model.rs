@@ -1,7 +1,7 @@
 //! What the API takes to run.
 
 use nodeai_http::{Check, Checker, FieldError};
-use nodeai_runs::{BudgetInput, Mode, Queued};
+use nodeai_runs::{BudgetInput, Mode, Queued, TraceInput};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -35,6 +35,9 @@ pub struct RunRequest {
     /// What the run may cost; the lower of this and the definition's `settings.budget` counts.
     #[serde(default)]
     pub budget: Option<BudgetInput>,
+    /// By what its trace is found and counted.
+    #[serde(default)]
+    pub trace: Option<TraceInput>,
 }
 
 /// How the queue treats a run.
@@ -142,6 +145,9 @@ impl Check for RunRequest {
         self.check_queue(c);
         if let Some(budget) = &self.budget {
             budget.check(c);
+        }
+        if let Some(trace) = &self.trace {
+            trace.check(c);
         }
         if let Some(definition) = &self.definition {
             for fault in nodeai_engine::validate(definition)

@@ -4,7 +4,7 @@ use crate::WorkflowsRun;
 use crate::model::RunRequest;
 use nodeai_app::{Caller, Valid, clock};
 use nodeai_http::Problem;
-use nodeai_runs::{Ask, BudgetInput, Reply, plan, run};
+use nodeai_runs::{Ask, BudgetInput, Reply, TraceInput, plan, run};
 use serde_json::json;
 
 /// Runs a stored workflow or a definition. A definition in the request is judged before anything is written.
@@ -26,6 +26,7 @@ pub async fn handle(
         inputs: request.inputs,
         mode,
         budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
+        labels: request.trace.map(TraceInput::labels).unwrap_or_default(),
         private: false,
     };
     run(caller, ask).await

@@ -105,6 +105,7 @@ pub async fn handle(
             false => Mode::Sync,
         },
         budget: input.budget.map(BudgetInput::limit).unwrap_or_default(),
+        labels: Default::default(),
         private: !input.keep,
     };
     run(caller, ask).await

@@ -8,6 +8,7 @@ mod ingest;
 mod list;
 mod node;
 mod prices;
+mod retention;
 mod scores;
 mod shares;
 mod tail;
@@ -22,6 +23,8 @@ nodeai_app::scope! {
     TracesWrite = "traces:write";
     /// Keep days of spans before they are removed.
     TracesRun = "traces:run";
+    /// Say how long traces are kept.
+    TracesAdmin = "traces:admin";
 }
 
 /// The area's routes.
@@ -59,6 +62,12 @@ pub fn routes() -> nodeai_app::Routes {
             "/archives/drain",
             "Keep days that retention is about to remove",
             archive::drain,
+        )
+        .get("/retention", "How long traces are kept", retention::get)
+        .put(
+            "/retention",
+            "Sets how long traces are kept",
+            retention::put,
         )
         .get("/{trace_id}", "One trace with its span tree", get::handle)
         .get(

@@ -7,7 +7,7 @@ use nodeai_telemetry::{Event as SpanEvent, Kind, Span, Status as SpanStatus};
 use serde_json::{Value, json};
 
 use crate::decide::cut;
-use crate::log::{AttemptResult, CallMeta, Event, RunStarted, Status, What};
+use crate::log::{AttemptResult, CallMeta, Event, Labels, RunStarted, Status, What};
 use crate::nodes::to_micros;
 
 /// Most bytes of an input or output in a span.
@@ -84,7 +84,18 @@ fn root(started: &RunStarted, at_us: i64) -> Span {
     span.set("nodeai.execution.id", started.execution_id.clone());
     span.set("nodeai.definition.hash", started.definition_hash.clone());
     span.set("nodeai.input", cut(started.inputs.clone(), LONGEST));
+    label(&mut span, &started.labels);
     span
+}
+
+/// What the caller said of the run. Each span has it, since each is counted by itself.
+fn label(span: &mut Span, labels: &Labels) {
+    span.session_id.clone_from(&labels.session_id);
+    span.end_user.clone_from(&labels.end_user);
+    span.tags = Some(labels.tags.clone()).filter(|tags| !tags.is_empty());
+    if let Some(version) = &labels.prompt_version {
+        span.set("nodeai.prompt.version", version.clone());
+    }
 }
 
 struct View<'a> {
@@ -114,6 +125,7 @@ impl View<'_> {
                 }
                 span.node_type = Some(kind);
                 span.attempt = Some(*attempt);
+                label(&mut span, &self.started.labels);
                 if let Some(input) = input {
                     span.set("nodeai.input", input.clone());
                 }

@@ -99,6 +99,7 @@ fn drive(plan: &Arc<Compiled>) {
         max_depth: 1,
         max_steps: 1_000_000,
         reused: Default::default(),
+        labels: Default::default(),
     }));
     take(&mut run, &mut commands, started);
     while let Some(command) = commands.pop_front() {

@@ -44,6 +44,7 @@ impl Hand {
             max_depth: 3,
             max_steps,
             reused: Default::default(),
+            labels: Default::default(),
         })));
         hand
     }

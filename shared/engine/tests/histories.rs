@@ -161,6 +161,7 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
         max_depth: nodeai_engine::MOST_DEPTH,
         max_steps: nodeai_engine::MOST_STEPS,
         reused: Default::default(),
+        labels: Default::default(),
     })));
     let mut script = script.into_iter();
     let mut span = 0u8;

@@ -12,6 +12,7 @@ mod json;
 mod names;
 mod normalise;
 mod price;
+mod prompt;
 pub mod proto;
 mod read;
 mod reply;

@@ -39,6 +39,11 @@ pub const OUTPUT_TOKENS: &[&str] = &[
     "llm.token_count.completion",
     "llm.usage.completion_tokens",
 ];
+pub const TOTAL_TOKENS: &[&str] = &[
+    "gen_ai.usage.total_tokens",
+    "llm.token_count.total",
+    "llm.usage.total_tokens",
+];
 pub const CACHE_READ: &[&str] = &[
     "gen_ai.usage.cache_read.input_tokens",
     "gen_ai.usage.cache_read_input_tokens",

@@ -3,9 +3,11 @@
 use crate::MAX_SPAN_BYTES;
 use crate::names as n;
 use crate::price::price;
+use crate::prompt;
 use crate::proto::{Event, ExportTraceServiceRequest, Link, Scope, Span};
 use crate::value::{attributes, clean};
 use nodeai_llm::{Prices, Tier, Usage};
+use nodeai_pricing::is_usual_tier;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 
@@ -130,7 +132,8 @@ fn one(
         json["status_message"] = clean(status.message).into();
     }
     let at_us = json["start_us"].as_i64().unwrap_or(0);
-    let fields = fields(&a, parent.is_none(), at_us, prices);
+    let by = scope.and_then(|scope| scope["name"].as_str());
+    let fields = fields(&a, by.unwrap_or_default(), parent.is_none(), at_us, prices);
     if let Some(object) = json.as_object_mut() {
         object.extend(fields);
     }
@@ -184,8 +187,14 @@ fn length(json: &Value) -> usize {
     serde_json::to_writer(&mut count, json).map_or(usize::MAX, |()| count.0)
 }
 
-/// The members that have a column of their own.
-fn fields(a: &Map<String, Value>, root: bool, at_us: i64, prices: &Prices) -> Map<String, Value> {
+/// The members that have a column of their own; `by` is the name of the scope.
+fn fields(
+    a: &Map<String, Value>,
+    by: &str,
+    root: bool,
+    at_us: i64,
+    prices: &Prices,
+) -> Map<String, Value> {
     let mut out = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -197,16 +206,9 @@ fn fields(a: &Map<String, Value>, root: bool, at_us: i64, prices: &Prices) -> Ma
     let cache_write = number(a, n::CACHE_WRITE);
     let cache_write_1h = number(a, n::CACHE_WRITE_1H);
     let cache_read = number(a, n::CACHE_READ);
-    let cached = [cache_read, cache_write].into_iter().flatten().sum::<i64>();
-    // The total includes what was cached, by the conventions; some exporters of Anthropic's usage leave it out.
-    let prompt = number(a, n::INPUT_TOKENS).map(|total| {
-        if cached > total {
-            total.saturating_add(cached)
-        } else {
-            total
-        }
-    });
+    let prompt = prompt::tokens(a, by);
     let completion = number(a, n::OUTPUT_TOKENS);
+    let tier = tier(a);
     if measure == "model" {
         let count = |name: &[&str]| number(a, name).unwrap_or(0);
         let cache_write_1h_tokens = cache_write_1h.unwrap_or(0);
@@ -220,7 +222,7 @@ fn fields(a: &Map<String, Value>, root: bool, at_us: i64, prices: &Prices) -> Ma
             image_input_tokens: count(n::IMAGE_INPUT),
             reasoning_tokens: count(n::REASONING),
             audio_output_tokens: count(n::AUDIO_OUTPUT),
-            tier: text(a, n::SERVICE_TIER).and_then(|name| Tier::read(&name)),
+            tier: tier.as_deref().and_then(Tier::read),
         };
         let known = prompt.is_some() || completion.is_some();
         let told = told_cost(a);
@@ -262,7 +264,7 @@ fn fields(a: &Map<String, Value>, root: bool, at_us: i64, prices: &Prices) -> Ma
         "image_input_tokens",
         number(a, n::IMAGE_INPUT).map(Value::from),
     );
-    put("service_tier", text(a, n::SERVICE_TIER).map(Value::from));
+    put("service_tier", tier.map(Value::from));
     put("session_id", text(a, n::SESSION).map(Value::from));
     put("end_user", text(a, n::END_USER).map(Value::from));
     put("tags", tags(a));
@@ -354,6 +356,15 @@ fn count_once(spans: &mut [Value]) {
     }
 }
 
+/// The tier under one name: the usual one has several.
+fn tier(a: &Map<String, Value>) -> Option<String> {
+    let told = text(a, n::SERVICE_TIER)?.to_lowercase();
+    match is_usual_tier(&told) {
+        true => Some("standard".to_owned()),
+        false => Some(told),
+    }
+}
+
 fn node_type(a: &Map<String, Value>) -> Option<String> {
     let kind = [n::OPENINFERENCE_KIND, n::TRACELOOP_KIND];
     let kind = kind.iter().find_map(|name| a.get(*name)?.as_str());
@@ -386,7 +397,7 @@ fn tags(a: &Map<String, Value>) -> Option<Value> {
     (!list.is_empty()).then(|| list.into())
 }
 
-fn text(a: &Map<String, Value>, names: &[&str]) -> Option<String> {
+pub(crate) fn text(a: &Map<String, Value>, names: &[&str]) -> Option<String> {
     let found = names.iter().find_map(|name| match a.get(*name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -396,7 +407,7 @@ fn text(a: &Map<String, Value>, names: &[&str]) -> Option<String> {
 }
 
 /// A whole number that is not negative; some exporters send floats or texts.
-fn number(a: &Map<String, Value>, names: &[&str]) -> Option<i64> {
+pub(crate) fn number(a: &Map<String, Value>, names: &[&str]) -> Option<i64> {
     names.iter().find_map(|name| {
         let value = a.get(*name)?;
         let whole = value.as_i64().or_else(|| value.as_str()?.parse().ok());

@@ -1,6 +1,7 @@
 //! What a call cost: the one place that asks the catalogue.
 
 use nodeai_llm::{Prices, Usage};
+use nodeai_pricing::reference_of;
 
 /// Cost in pico-USD by the prices of that time (µs since the epoch), and which prices those are; `None` when the model's
 /// price is not known.
@@ -11,43 +12,8 @@ pub fn price(
     usage: &Usage,
     at_us: i64,
 ) -> Option<(i64, String)> {
-    let priced = prices.cost_at(&reference(provider, model), usage, at_us)?;
+    let priced = prices.cost_at(&reference_of(provider, model), usage, at_us)?;
     Some((priced.pusd, priced.version))
-}
-
-/// The catalogue's reference. Providers have other names in the conventions; a model may name its own.
-fn reference(provider: &str, model: &str) -> String {
-    let provider =
-        match provider.to_ascii_lowercase().as_str() {
-            "azure" | "azure.ai.openai" | "az.ai.openai" | "az.ai.inference"
-            | "azure.ai.inference" => "openai".to_owned(),
-            "google" | "vertexai" | "gcp.gemini" | "gcp.vertex_ai" | "gcp.gen_ai"
-            | "google_genai" => "gemini".to_owned(),
-            "" => return guess(model),
-            other => other.to_owned(),
-        };
-    match model.starts_with(&format!("{provider}/")) {
-        true => model.to_owned(),
-        false => format!("{provider}/{model}"),
-    }
-}
-
-/// OpenInference's older exporters do not name the provider: a model's family does.
-fn guess(model: &str) -> String {
-    let families = [
-        ("gpt-", "openai"),
-        ("o3", "openai"),
-        ("o4", "openai"),
-        ("claude-", "anthropic"),
-        ("gemini-", "gemini"),
-    ];
-    let family = families
-        .iter()
-        .find(|(prefix, _)| model.starts_with(prefix));
-    family.map_or_else(
-        || model.to_owned(),
-        |(_, provider)| format!("{provider}/{model}"),
-    )
 }
 
 #[cfg(test)]

@@ -25,7 +25,13 @@ fn span(id: u8, parent: Option<u8>, attributes: Value) -> Value {
 }
 
 fn of(spans: Vec<Value>) -> Normalised {
-    let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string();
+    by("", spans)
+}
+
+/// The same, made by the instrumentation of this name.
+fn by(scope: &str, spans: Vec<Value>) -> Normalised {
+    let spans = json!({"scope": {"name": scope}, "spans": spans});
+    let body = json!({"resourceSpans": [{"scopeSpans": [spans]}]}).to_string();
     normalise(read(body.as_bytes(), Encoding::Json, None).unwrap(), NOW_US)
 }
 
@@ -96,6 +102,67 @@ fn a_cache_beside_the_input_is_added_to_it() {
     assert_eq!(usage(10)["prompt_tokens"], 960);
     assert_eq!(usage(960)["prompt_tokens"], 960);
     assert_eq!(usage(10)["cache_write_tokens"], 50);
+}
+
+/// The prompt of 1,000 input tokens and 900 that were read from the cache, as these tell it.
+fn prompt(scope: &str, provider: &str, names: [&str; 2], total: Option<(&str, i64)>) -> Value {
+    let mut attributes = json!({"gen_ai.operation.name": "chat", "gen_ai.provider.name": provider,
+        "gen_ai.request.model": "m", "gen_ai.usage.output_tokens": 10});
+    attributes[names[0]] = 1_000.into();
+    attributes[names[1]] = 900.into();
+    if let Some((name, total)) = total {
+        attributes[name] = total.into();
+    }
+    let span = by(scope, vec![span(1, None, attributes)]).spans.remove(0);
+    assert_eq!(span["cache_read_tokens"], 900);
+    span["prompt_tokens"].clone()
+}
+
+#[test]
+fn the_emitter_says_whether_the_input_includes_the_cache() {
+    let input = "gen_ai.usage.input_tokens";
+    let convention = [input, "gen_ai.usage.cache_read.input_tokens"];
+    let earlier = [input, "gen_ai.usage.cache_read_input_tokens"];
+    let openinference = [
+        "llm.token_count.prompt",
+        "llm.token_count.prompt_details.cache_read",
+    ];
+    // The conventions of OpenTelemetry and OpenInference, and OpenLLMetry's Anthropic under both names.
+    assert_eq!(prompt("app", "anthropic", convention, None), 1_000);
+    assert_eq!(prompt("", "anthropic", earlier, None), 1_000);
+    let scope = "openinference.instrumentation.anthropic";
+    assert_eq!(prompt(scope, "anthropic", openinference, None), 1_000);
+    for names in [convention, earlier] {
+        let scope = "opentelemetry.instrumentation.anthropic";
+        let total = Some(("gen_ai.usage.total_tokens", 1_010));
+        assert_eq!(prompt(scope, "anthropic", names, total), 1_000);
+    }
+    // Those that hand on what the provider answers; their total leaves the cache out as well.
+    for (scope, provider) in [
+        ("openlit.otel.tracing", "anthropic"),
+        ("openlit.otel.tracing", "aws.bedrock"),
+        ("opentelemetry.instrumentation.bedrock", "aws.bedrock"),
+    ] {
+        let total = Some(("gen_ai.usage.total_tokens", 1_010));
+        assert_eq!(prompt(scope, provider, convention, total), 1_900, "{scope}");
+    }
+    // OpenAI's own count includes it, whoever hands it on.
+    assert_eq!(
+        prompt("openlit.otel.tracing", "openai", convention, None),
+        1_000
+    );
+}
+
+#[test]
+fn a_total_shows_that_the_cache_is_beside_the_input() {
+    let names = [
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+    ];
+    for (total, want) in [(1_910, 1_900), (1_010, 1_000), (1_500, 1_000)] {
+        let total = Some(("gen_ai.usage.total_tokens", total));
+        assert_eq!(prompt("by.hand", "anthropic", names, total), want);
+    }
 }
 
 #[test]

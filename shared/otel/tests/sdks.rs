@@ -158,7 +158,7 @@ fn openllmetry_is_normalised() {
         ),
         json!({"measure": "model", "provider": "openai", "model": "gpt-4o-mini", "prompt_tokens": 1000,
             "completion_tokens": 100, "cache_read_tokens": 400, "cost_pusd": 180_000_000, "reasoning_tokens": 7,
-            "service_tier": "default"})
+            "service_tier": "standard"})
     );
     assert_eq!(fixture.span("joke.workflow")["measure"], "run");
     assert_eq!(fixture.span("joke.workflow")["session_id"], "s1");

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::{Bucket, Terms, Tokens, Unpriced, catalogue};
+use crate::{Bucket, Overrides, Terms, Tokens, Unpriced, catalogue};
 
 /// Calls of one node and model that an advice is about.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -60,8 +60,10 @@ impl Saving {
 const BYTES_PER_TOKEN: i64 = 4;
 
 /// The saving of one kind of advice (`duplicates`, `retries`, `truncations`, `prompts` for the cache, `batchable`, `tools`,
-/// `growth`, `oversize`) with the prices at a time; none where there is nothing to save or the price is not known.
-pub fn saving(kind: &str, of: &Calls, at_us: i64) -> Option<Saving> {
+/// `growth`, `oversize`) with the prices at a time, the organisation's own ones first, which the calls were paid at; none
+/// where there is nothing to save or the price is not known.
+pub fn saving(kind: &str, of: &Calls, own: &Overrides, at_us: i64) -> Option<Saving> {
+    let at = At { own, us: at_us };
     match kind {
         "duplicates" => Saving::new(
             of.pusd * 9 / 10,
@@ -82,37 +84,46 @@ pub fn saving(kind: &str, of: &Calls, at_us: i64) -> Option<Saving> {
             of.pusd,
             "the cost of answers cut off at their limit; half of it, from a quarter to all, since a cut answer may be of use",
         ),
-        "prompts" => cache_shortfall(of, at_us),
-        "batchable" => other_terms(of, at_us),
-        "tools" => tools(of, at_us),
-        "growth" => growth(of, at_us),
-        "oversize" => oversize(of, at_us),
+        "prompts" => cache_shortfall(of, at),
+        "batchable" => other_terms(of, at),
+        "tools" => tools(of, at),
+        "growth" => growth(of, at),
+        "oversize" => oversize(of, at),
         _ => None,
     }
 }
 
-/// The price of so many tokens of a bucket, pico-USD.
-fn price(
-    reference: &str,
-    bucket: Bucket,
-    tokens: i64,
-    mean_prompt: i64,
-    at_us: i64,
-) -> Result<i128, Unpriced> {
-    let mut one = Tokens::default();
-    match bucket {
-        Bucket::CacheRead => one.cache_read = tokens,
-        _ => one.uncached = tokens,
+/// Whose prices count, and when.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    own: &'a Overrides,
+    us: i64,
+}
+
+impl At<'_> {
+    /// The price of so many tokens of a bucket, pico-USD.
+    fn bucket(self, of: &Calls, bucket: Bucket, tokens: i64) -> Result<i128, Unpriced> {
+        let tokens = Tokens::only(bucket, tokens);
+        self.price(&of.reference, &tokens, None, mean_prompt(of), 0)
     }
-    let terms = Terms {
-        at_us,
-        ..Terms::default()
-    };
-    Ok(i128::from(
-        catalogue()
-            .price_heap(&Default::default(), reference, &one, &terms, mean_prompt, 0)?
-            .pusd,
-    ))
+
+    fn price(
+        self,
+        reference: &str,
+        tokens: &Tokens,
+        tier: Option<&str>,
+        prompt: i64,
+        requests: i64,
+    ) -> Result<i128, Unpriced> {
+        let terms = Terms {
+            at_us: self.us,
+            tier,
+            region: None,
+        };
+        let priced =
+            catalogue().price_heap(self.own, reference, tokens, &terms, prompt, requests)?;
+        Ok(i128::from(priced.pusd))
+    }
 }
 
 fn mean_prompt(of: &Calls) -> i64 {
@@ -120,15 +131,15 @@ fn mean_prompt(of: &Calls) -> i64 {
 }
 
 /// If half of what was read afresh had come from the cache (a quarter to nine tenths), where prompts are long enough for one.
-fn cache_shortfall(of: &Calls, at_us: i64) -> Option<Saving> {
+fn cache_shortfall(of: &Calls, at: At<'_>) -> Option<Saving> {
     const SHORTEST: i64 = 1_024;
     let mean = mean_prompt(of);
     if mean < SHORTEST || of.calls < 10 {
         return None;
     }
     let fresh = (of.prompt_tokens - of.cache_read_tokens).max(0);
-    let full = price(&of.reference, Bucket::Uncached, fresh, mean, at_us).ok()?;
-    let cached = price(&of.reference, Bucket::CacheRead, fresh, mean, at_us).ok()?;
+    let full = at.bucket(of, Bucket::Uncached, fresh).ok()?;
+    let cached = at.bucket(of, Bucket::CacheRead, fresh).ok()?;
     let gap = full - cached;
     // Where less than half came from the cache already.
     if of.cache_read_tokens * 2 > of.prompt_tokens {
@@ -144,30 +155,18 @@ fn cache_shortfall(of: &Calls, at_us: i64) -> Option<Saving> {
 }
 
 /// The same in a batch: for calls that nobody waited for.
-fn other_terms(of: &Calls, at_us: i64) -> Option<Saving> {
+fn other_terms(of: &Calls, at: At<'_>) -> Option<Saving> {
     let tokens = Tokens {
         uncached: of.prompt_tokens - of.cache_read_tokens,
         cache_read: of.cache_read_tokens,
         output_text: of.completion_tokens,
         ..Tokens::default()
     };
-    let at = |tier| {
-        let terms = Terms {
-            at_us,
-            tier,
-            region: None,
-        };
-        let priced = catalogue().price_heap(
-            &Default::default(),
-            &of.reference,
-            &tokens,
-            &terms,
-            mean_prompt(of),
-            of.calls,
-        );
-        priced.ok().map(|priced| i128::from(priced.pusd))
+    let cost = |tier| {
+        let priced = at.price(&of.reference, &tokens, tier, mean_prompt(of), of.calls);
+        priced.ok()
     };
-    let gap = at(None)? - at(Some("batch"))?;
+    let gap = cost(None)? - cost(Some("batch"))?;
     Saving::new(
         0,
         gap / 2,
@@ -177,44 +176,23 @@ fn other_terms(of: &Calls, at_us: i64) -> Option<Saving> {
     )
 }
 
-fn tools(of: &Calls, at_us: i64) -> Option<Saving> {
-    let mean = mean_prompt(of);
-    let at = |bytes_per_token: i64, share: (i128, i128)| {
-        let cost = price(
-            &of.reference,
-            Bucket::Uncached,
-            of.extra / bytes_per_token,
-            mean,
-            at_us,
-        )
-        .ok()?;
+fn tools(of: &Calls, at: At<'_>) -> Option<Saving> {
+    let cost = |bytes_per_token: i64, share: (i128, i128)| {
+        let tokens = of.extra / bytes_per_token;
+        let cost = at.bucket(of, Bucket::Uncached, tokens).ok()?;
         Some(cost * share.0 / share.1)
     };
     Saving::new(
-        at(BYTES_PER_TOKEN + 1, (1, 10))?,
-        at(BYTES_PER_TOKEN, (1, 2))?,
-        at(BYTES_PER_TOKEN - 1, (9, 10))?,
+        cost(BYTES_PER_TOKEN + 1, (1, 10))?,
+        cost(BYTES_PER_TOKEN, (1, 2))?,
+        cost(BYTES_PER_TOKEN - 1, (9, 10))?,
         "half of the tokens of tool definitions (a tenth to nine tenths), at four bytes a token (five to three)",
     )
 }
 
-fn growth(of: &Calls, at_us: i64) -> Option<Saving> {
-    let all = price(
-        &of.reference,
-        Bucket::CacheRead,
-        of.extra,
-        mean_prompt(of),
-        at_us,
-    )
-    .ok()?;
-    let full = price(
-        &of.reference,
-        Bucket::Uncached,
-        of.extra,
-        mean_prompt(of),
-        at_us,
-    )
-    .ok()?;
+fn growth(of: &Calls, at: At<'_>) -> Option<Saving> {
+    let all = at.bucket(of, Bucket::CacheRead, of.extra).ok()?;
+    let full = at.bucket(of, Bucket::Uncached, of.extra).ok()?;
     Saving::new(
         all / 4,
         (all + full) / 4,
@@ -224,7 +202,7 @@ fn growth(of: &Calls, at_us: i64) -> Option<Saving> {
 }
 
 /// A smaller model of the same family, for answers that are short and calls that read little.
-fn oversize(of: &Calls, at_us: i64) -> Option<Saving> {
+fn oversize(of: &Calls, at: At<'_>) -> Option<Saving> {
     if of.longest_answer > 300 || mean_prompt(of) > 4_000 || of.calls < 20 {
         return None;
     }
@@ -235,19 +213,8 @@ fn oversize(of: &Calls, at_us: i64) -> Option<Saving> {
         output_text: of.completion_tokens,
         ..Tokens::default()
     };
-    let terms = Terms {
-        at_us,
-        ..Terms::default()
-    };
-    let priced = catalogue().price_heap(
-        &Default::default(),
-        smaller,
-        &tokens,
-        &terms,
-        mean_prompt(of),
-        of.calls,
-    );
-    let gap = of.pusd - i128::from(priced.ok()?.pusd);
+    let priced = at.price(smaller, &tokens, None, mean_prompt(of), of.calls);
+    let gap = of.pusd - priced.ok()?;
     let error = standard_error(of) * 1.96;
     Saving::new(
         (gap / 2) - error as i128,
@@ -318,7 +285,7 @@ mod tests {
             "oversize",
         ];
         for kind in kinds {
-            let saving = saving(kind, &calls(), AT_US).expect(kind);
+            let saving = saving(kind, &calls(), &Overrides::default(), AT_US).expect(kind);
             assert!(
                 0 <= saving.low_pusd
                     && saving.low_pusd <= saving.pusd
@@ -333,7 +300,7 @@ mod tests {
     fn the_cache_saves_half_of_the_difference_of_the_prices() {
         // 200,000 × (2.50 − 1.25) USD per million, half of it.
         assert_eq!(
-            saving("prompts", &calls(), AT_US).map(|s| s.pusd),
+            saving("prompts", &calls(), &Overrides::default(), AT_US).map(|s| s.pusd),
             Some(125_000_000_000)
         );
         let cached = Calls {
@@ -341,7 +308,7 @@ mod tests {
             ..calls()
         };
         assert_eq!(
-            saving("prompts", &cached, AT_US),
+            saving("prompts", &cached, &Overrides::default(), AT_US),
             None,
             "most came from it already"
         );
@@ -353,7 +320,35 @@ mod tests {
             reference: "acme/x".into(),
             ..calls()
         };
-        assert_eq!(saving("prompts", &unknown, AT_US), None);
-        assert_eq!(saving("oversize", &unknown, AT_US), None);
+        assert_eq!(
+            saving("prompts", &unknown, &Overrides::default(), AT_US),
+            None
+        );
+        assert_eq!(
+            saving("oversize", &unknown, &Overrides::default(), AT_US),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_agreed_with_the_provider_is_what_is_saved() {
+        let own = |rows| Overrides::from_rows(serde_json::from_value(rows).expect("rows"));
+        let half =
+            serde_json::json!([{"id": "a", "model": "openai/gpt-4o", "basis_points": 5_000}]);
+        let saved = |kind, own: &Overrides| saving(kind, &calls(), own, AT_US).map(|s| s.pusd);
+        assert_eq!(saved("prompts", &own(half)), Some(62_500_000_000));
+        // The smaller model at a price of one's own: 200,000 × 1 + 10,000 × 2 USD per million.
+        let small = serde_json::json!([{"id": "b", "model": "openai/gpt-4o-mini", "usd": {"input": "1", "output": "2"}}]);
+        assert_eq!(
+            saved("oversize", &own(small)),
+            Some(300_000_000_000 - 220_000_000_000)
+        );
+        let none = Calls {
+            reference: "acme/x".into(),
+            ..calls()
+        };
+        let acme = serde_json::json!([{"id": "c", "model": "acme/x", "usd": {"input": "2", "cache_read": "1", "output": "2"}}]);
+        let saved = saving("prompts", &none, &own(acme), AT_US);
+        assert_eq!(saved.map(|s| s.pusd), Some(100_000_000_000));
     }
 }

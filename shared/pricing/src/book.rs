@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::Bucket;
 use crate::civil::{date_of_day, day_of_date};
 use crate::number::{parse_usd, usd};
+use crate::reference::{normal_provider, without_date};
 
 /// A price in pico-USD per million tokens that may depend on the length of the whole prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -313,11 +314,21 @@ impl Book {
     }
 
     /// Finds a model by reference: by its name, by another of its names, without the date at its end
-    /// (`claude-sonnet-4-20250514`), or by the longest beginning.
+    /// (`claude-sonnet-4-20250514`), or by the longest beginning. What Azure serves costs what OpenAI takes, where the
+    /// catalogue does not list it for Azure.
     pub fn find(&self, reference: &str) -> Option<&Entry> {
         let (provider, model) = reference.split_once('/')?;
+        let provider = normal_provider(provider);
         let model = model.trim_start_matches("models/").to_ascii_lowercase();
-        let reference = format!("{}/{model}", normal_provider(provider));
+        let found = self.find_at(provider, &model);
+        found.or_else(|| {
+            let of_openai = provider == "azure";
+            of_openai.then(|| self.find_at("openai", &model)).flatten()
+        })
+    }
+
+    fn find_at(&self, provider: &str, model: &str) -> Option<&Entry> {
+        let reference = format!("{provider}/{model}");
         let named = |name: &str| self.by_name.get(name);
         let at = named(&reference).or_else(|| named(without_date(&reference)));
         let at = at.or_else(|| {
@@ -427,43 +438,4 @@ pub fn catalogue() -> &'static Book {
     static BOOK: OnceLock<Book> = OnceLock::new();
     // The file is part of the program and a test reads it: this cannot fail at run time.
     BOOK.get_or_init(|| Book::read(include_str!("prices.json")).expect("prices.json is valid"))
-}
-
-/// A provider as the catalogue names it, from its names in the semantic conventions and elsewhere.
-pub fn normal_provider(name: &str) -> &str {
-    match name {
-        "gcp.gemini" | "gcp.gen_ai" | "gcp.vertex_ai" | "google" | "vertex_ai" | "vertexai" => {
-            "gemini"
-        }
-        "x_ai" | "x-ai" => "xai",
-        "mistral_ai" | "mistralai" => "mistral",
-        "together_ai" => "together",
-        "fireworks_ai" => "fireworks",
-        "z_ai" => "zai",
-        "moonshot_ai" => "moonshotai",
-        "az.ai.openai" | "azure.ai.openai" | "azure.ai.inference" | "az.ai.inference" => "azure",
-        name => name,
-    }
-}
-
-/// The reference of a model that a span names in two columns.
-pub fn reference_of(provider: &str, model: &str) -> String {
-    let provider = normal_provider(provider);
-    match model.split_once('/') {
-        Some((prefix, _)) if normal_provider(prefix) == provider => model.to_owned(),
-        _ => format!("{provider}/{model}"),
-    }
-}
-
-/// The reference without the date at its end (`gpt-4o-2024-08-06`, `claude-sonnet-4-20250514`).
-pub fn without_date(reference: &str) -> &str {
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    for shape in [&[8][..], &[4, 2, 2]] {
-        let parts: Vec<&str> = reference.rsplitn(shape.len() + 1, '-').collect();
-        let fits = |(part, length): (&&str, &usize)| is_digits(part) && part.len() == *length;
-        if parts.len() == shape.len() + 1 && parts.iter().zip(shape.iter().rev()).all(fits) {
-            return parts[shape.len()];
-        }
-    }
-    reference
 }

@@ -12,13 +12,13 @@ mod number;
 mod overrides;
 mod price;
 pub mod reconcile;
+mod reference;
 mod tokens;
 
-pub use book::{
-    Book, Entry, Price, Row, TierRow, Usd, catalogue, normal_provider, reference_of, without_date,
-};
+pub use book::{Book, Entry, Price, Row, TierRow, Usd, catalogue};
 pub use civil::{MICROS_PER_DAY, date_of_day, day_of_date, day_of_us};
 pub use number::{parse_usd, usd};
 pub use overrides::{Override, Overrides};
-pub use price::{Parts, Priced, Terms, Unpriced, rounded};
+pub use price::{Parts, Priced, Terms, Unpriced, is_usual_tier, rounded};
+pub use reference::{normal_provider, reference_of, without_date};
 pub use tokens::{Bucket, Inclusive, Tokens};

@@ -59,14 +59,17 @@ pub fn rounded(parts: &Parts) -> i64 {
     i64::try_from(sum.saturating_add(half).div_euclid(PARTS_PER_PICO)).unwrap_or(i64::MAX)
 }
 
+/// Whether a tier is the usual one, by the names that providers have for it and for what they choose themselves.
+pub fn is_usual_tier(name: &str) -> bool {
+    matches!(
+        name,
+        "" | "default" | "auto" | "standard" | "on_demand" | "standard_only"
+    )
+}
+
 /// The tier as the catalogue names it; none for the usual one.
 pub(crate) fn tier_of<'a>(terms: &Terms<'a>) -> Option<&'a str> {
-    terms.tier.filter(|tier| {
-        !matches!(
-            *tier,
-            "" | "default" | "auto" | "standard" | "on_demand" | "standard_only"
-        )
-    })
+    terms.tier.filter(|tier| !is_usual_tier(tier))
 }
 
 impl Book {

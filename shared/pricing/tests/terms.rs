@@ -4,6 +4,7 @@ use nodeai_pricing::{
     MICROS_PER_DAY, Override, Overrides, Terms, Tokens, Unpriced, catalogue, day_of_date,
     reference_of,
 };
+use serde_json::json;
 
 fn on(date: &str) -> Terms<'static> {
     Terms {
@@ -219,4 +220,36 @@ fn names_of_models_lead_to_their_prices() {
     assert_eq!(id("builtin", "echo"), Some("builtin/echo"));
     assert_eq!(id("openai", "gpt-99"), None);
     assert_eq!(id("", ""), None);
+    // A provider by its other names, in any case, and none at all.
+    assert_eq!(id("OpenAI", "gpt-4o"), Some("openai/gpt-4o"));
+    assert_eq!(
+        id("google_genai", "gemini-2.5-pro"),
+        Some("gemini/gemini-2.5-pro")
+    );
+    assert_eq!(
+        id("", "claude-sonnet-4-5"),
+        Some("anthropic/claude-sonnet-4-5")
+    );
+    assert_eq!(id("", "openai/gpt-4o"), Some("openai/gpt-4o"));
+    // Azure's own list first, and OpenAI's for what is not on it; under another provider's name neither.
+    assert_eq!(id("azure.ai.openai", "o1"), Some("azure/o1"));
+    for name in ["azure", "azure.ai.openai", "az.ai.inference"] {
+        assert_eq!(id(name, "gpt-4o-2024-08-06"), Some("openai/gpt-4o"));
+    }
+    assert_eq!(id("acme", "gpt-4o"), None);
+}
+
+#[test]
+fn own_prices_of_what_azure_serves_count_under_either_name() {
+    let terms = on("2026-11-20");
+    for model in ["azure/gpt-4o", "openai/gpt-4o"] {
+        let own = json!([{"id": "a", "model": model, "basis_points": 5_000}]);
+        let own = Overrides::from_rows(serde_json::from_value(own).expect("rows"));
+        let reference = reference_of("azure.ai.openai", "gpt-4o");
+        let priced = catalogue().price_with(&own, &reference, &text(1_000, 100), &terms);
+        assert_eq!(
+            priced.expect("a price").pusd * 2,
+            pusd("openai/gpt-4o", &text(1_000, 100), &terms)
+        );
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nodeai_engine::{
-    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, Run, RunBudget, RunError, RunStarted, Status,
-    Totals, What,
+    Compiled, Event, Illegal, Labels, MOST_DEPTH, MOST_STEPS, Run, RunBudget, RunError, RunStarted,
+    Status, Totals, What,
 };
 use nodeai_telemetry::{Span, TraceContext};
 use serde_json::Value;
@@ -54,6 +54,8 @@ pub struct Start {
     pub inputs: Value,
     /// The run's place in its trace: `span_id` becomes the run's root span.
     pub trace: TraceContext,
+    /// By what its spans are found and counted.
+    pub labels: Labels,
 }
 
 /// A run that has ended.
@@ -136,6 +138,7 @@ pub(crate) fn began(
         max_depth: options.max_depth,
         max_steps: options.max_steps,
         reused: plan.reused().clone(),
+        labels: start.labels,
     }))
 }
 

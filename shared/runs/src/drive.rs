@@ -135,6 +135,7 @@ fn begin<S: Scope>(caller: &Caller<S>, started: &Started) -> Start {
         name: started.name.clone(),
         inputs: started.plan.inputs.clone(),
         trace: caller.cx.trace,
+        labels: started.labels.clone(),
     }
 }
 

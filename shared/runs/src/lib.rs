@@ -13,6 +13,7 @@ mod commit;
 mod databases;
 mod drive;
 mod events;
+mod labels;
 pub mod model;
 pub mod plan;
 mod ports;
@@ -24,6 +25,7 @@ mod stream;
 
 pub use budget::{BudgetInput, Unpriced};
 pub use events::{Starter, Watcher, follow};
+pub use labels::TraceInput;
 pub use plan::plan;
 pub use queue::{Drain, Left, Slice, drain, kick};
 pub use reply::{Reply, finish, run};

@@ -15,7 +15,7 @@ use journal::{Log, rest};
 use nodeai_app::errors::{log, storage_problem, store_problem};
 use nodeai_app::settings::Settings;
 use nodeai_app::{App, Caller, Cx, Scope, clock};
-use nodeai_engine::{RunBudget, RunError, Status, Totals};
+use nodeai_engine::{Labels, RunBudget, RunError, Status, Totals};
 use nodeai_http::Problem;
 use nodeai_runner::{Ended, Finished, Journaling};
 use nodeai_store::{Claim, Claimed, Session, Store};
@@ -82,6 +82,8 @@ struct Loaded {
     definition: Option<Value>,
     #[serde(default)]
     budget: Option<RunBudget>,
+    #[serde(default)]
+    labels: Option<Labels>,
     #[serde(default)]
     answers: Vec<Said>,
     pieces: Vec<Value>,
@@ -247,6 +249,7 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         environment: stored.environment.clone(),
         plan,
         budget: loaded.budget.unwrap_or_default(),
+        labels: loaded.labels.unwrap_or_default(),
         standing: None,
         private: false,
     };

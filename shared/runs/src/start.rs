@@ -4,7 +4,7 @@ use crate::budget::Standing;
 use crate::model::{RunResult, Stored};
 use crate::plan::{Plan, plan};
 use nodeai_app::{Caller, Scope, clock, errors::log, write::idempotency};
-use nodeai_engine::RunBudget;
+use nodeai_engine::{Labels, RunBudget};
 use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -28,6 +28,8 @@ pub struct Ask {
     pub mode: Mode,
     /// What the caller lets it cost.
     pub budget: RunBudget,
+    /// By what its spans are found and counted.
+    pub labels: Labels,
     /// Nothing of what goes in or comes out is kept: only that it ran, what it used and what it cost.
     pub private: bool,
 }
@@ -84,6 +86,8 @@ pub struct Started {
     pub budget: RunBudget,
     /// The organisation's budgets that it has to heed; none where nobody has asked yet.
     pub standing: Option<Standing>,
+    /// See [`Ask::labels`].
+    pub labels: Labels,
     /// See [`Ask::private`].
     pub private: bool,
 }
@@ -171,6 +175,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         plan,
         budget: ask.budget,
         standing: answer.budgets,
+        labels: ask.labels,
         private: ask.private,
     })))
 }
@@ -194,6 +199,9 @@ fn arguments<S: Scope>(
         execution["concurrency_limit"] = json!(queued.concurrency_limit);
         execution["run_after_us"] = json!(queued.run_after_us);
         execution["budget"] = json!(ask.budget);
+        if !ask.labels.is_empty() {
+            execution["labels"] = json!(ask.labels);
+        }
     }
     if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
         all.extend(target.clone());

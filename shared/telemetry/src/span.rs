@@ -142,6 +142,9 @@ pub struct Span {
     /// The session or conversation it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// The caller's own user for whom it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<String>,
     /// Words to find it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
@@ -191,6 +194,7 @@ impl Span {
             service_tier: None,
             price_version: None,
             session_id: None,
+            end_user: None,
             tags: None,
             priced: None,
             attributes: Attributes::new(),

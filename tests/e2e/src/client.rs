@@ -4,6 +4,7 @@ use reqwest::Method;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -142,6 +143,32 @@ impl Tenant {
     /// GET.
     pub fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, &[], Vec::new())
+    }
+
+    /// GET of server-sent events that go on: each as (name, data) as soon as it comes, for a minute at most.
+    pub fn listen(&self, path: &str) -> impl Iterator<Item = (String, Value)> + use<> {
+        let mut request = client()
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(&self.credential);
+        if let Some(org) = &self.organization {
+            request = request.header("x-organization-id", org);
+        }
+        let response = request.send().expect("the application answers");
+        assert_eq!(response.status().as_u16(), 200);
+        let mut lines = BufReader::new(response).lines().map_while(Result::ok);
+        std::iter::from_fn(move || {
+            let mut block = String::new();
+            loop {
+                let line = lines.next()?;
+                block += &format!("{line}\n");
+                if line.is_empty() {
+                    match events(&block).pop() {
+                        Some(event) => return Some(event),
+                        None => block.clear(),
+                    }
+                }
+            }
+        })
     }
 
     /// POST of JSON.

@@ -3,10 +3,11 @@
 use super::sums::Money;
 use super::window::timed_query;
 use crate::CostsRead;
+use crate::prices::overrides::own_prices;
 use nodeai_app::{Caller, Query, clock};
 use nodeai_http::{Problem, reply::Json};
 use nodeai_pricing::advice::{Calls, saving, smaller};
-use nodeai_pricing::reference_of;
+use nodeai_pricing::{Overrides, reference_of};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -87,11 +88,12 @@ pub async fn handle(
     let args = json!({"org_id": caller.org_id(), "from_us": window.from_us, "to_us": window.to_us,
         "filter": query.filter()?});
     let evidence: Vec<Evidence> = caller.call("cost_evidence", &args).await?;
+    let own = own_prices(&caller).await?;
     let mut found: Vec<(i128, Advice)> = Vec::new();
     for group in &evidence {
-        found.extend(group.advice(&group.kind, window.to_us));
+        found.extend(group.advice(&group.kind, &own, window.to_us));
         if group.kind == "prompts" {
-            found.extend(group.advice("oversize", window.to_us));
+            found.extend(group.advice("oversize", &own, window.to_us));
         }
     }
     found.sort_by_key(|(pusd, _)| std::cmp::Reverse(*pusd));
@@ -107,7 +109,7 @@ pub async fn handle(
 }
 
 impl Evidence {
-    fn advice(&self, kind: &str, at_us: i64) -> Option<(i128, Advice)> {
+    fn advice(&self, kind: &str, own: &Overrides, at_us: i64) -> Option<(i128, Advice)> {
         let reference = reference_of(self.provider.as_deref().unwrap_or_default(), &self.model);
         let calls = Calls {
             reference: reference.clone(),
@@ -120,7 +122,7 @@ impl Evidence {
             longest_answer: self.longest_answer,
             extra: self.extra,
         };
-        let saving = saving(kind, &calls, at_us)?;
+        let saving = saving(kind, &calls, own, at_us)?;
         let (kind, advice) = words(kind, &reference)?;
         let advice = Advice {
             kind,

@@ -32,6 +32,8 @@ pub enum Dimension {
     PromptVersion,
     /// Session.
     Session,
+    /// The caller's own name for a user.
+    EndUser,
     /// Service tier.
     Tier,
     /// `hit`, `write` or `none`.

@@ -85,6 +85,7 @@ impl World {
             max_depth: MAX_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
             reused: self.plan.reused().clone(),
+            labels: Default::default(),
         }));
         self.take(started)?;
         for step in 0..20_000 {

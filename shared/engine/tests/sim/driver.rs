@@ -79,6 +79,7 @@ impl Driver {
             max_depth: nodeai_engine::MOST_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
             reused: Default::default(),
+            labels: Default::default(),
         }));
         self.take(started)?;
         for _ in 0..100_000 {

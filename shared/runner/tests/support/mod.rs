@@ -64,6 +64,7 @@ impl App {
             name: "test".into(),
             inputs,
             trace: TraceContext::root([7; 24]),
+            labels: Default::default(),
         };
         let counter = Counter(Cell::new(0));
         let ports = self.ports(&counter);

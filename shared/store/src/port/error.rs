@@ -41,6 +41,8 @@ impl Error {
                 Self::SchemaMissing(text)
             }
             _ if code.starts_with("22") => Self::BadValue(text),
+            // Nothing was done, and the same once more may work: a deadlock of which this was the victim, a serialisation failure.
+            "40P01" | "40001" => Self::Unavailable(text),
             // Connection, resource, operator intervention, system errors; statement timeout; PostgREST cannot connect.
             _ if ["08", "53", "57", "58"].iter().any(|c| code.starts_with(c))
                 || ["25006", "PGRST000", "PGRST001", "PGRST002", "PGRST003"].contains(&code) =>
@@ -51,6 +53,23 @@ impl Error {
                 code: code.to_owned(),
                 message: text,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_work_once_more_is_an_outage() {
+        for code in ["40P01", "40001", "08006", "53300", "57014", "PGRST002"] {
+            let error = Error::from_sqlstate(code, "x");
+            assert_eq!(error, Error::Unavailable("x".to_owned()), "{code}");
+        }
+        for code in ["40002", "23505", "XX000"] {
+            let error = Error::from_sqlstate(code, "x");
+            assert!(matches!(error, Error::Other { .. }), "{code}");
         }
     }
 }

@@ -36,6 +36,7 @@ impl Outside {
             name: "test".into(),
             inputs: plan.check_inputs(inputs).expect("valid inputs"),
             trace: TraceContext::root([7; 24]),
+            labels: Default::default(),
         };
         let ports = Ports {
             http: self,

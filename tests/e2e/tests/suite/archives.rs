@@ -108,10 +108,8 @@ fn a_day_is_kept_before_it_is_removed_and_can_come_back() {
     send(&me, &[span(&fresh, 1, None, json!({}))]);
     let before = me.get(&format!("/api/v1/traces/{old}"));
     assert_eq!(before.json["trace"]["span_count"], 200, "{}", before.text);
-    let org = app.organization_of(&me).unwrap();
-    app.owner(&format!(
-        "UPDATE public.organizations SET retention_days = 3 WHERE id = '{org}'"
-    ));
+    let kept = me.put_with("/api/v1/traces/retention", &[], &json!({"days": 3}));
+    assert_status(&kept, 200);
 
     let drained = operator.post(&format!("{ARCHIVES}/drain"), &json!({}));
     assert_status(&drained, 200);

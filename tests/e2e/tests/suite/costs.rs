@@ -1,11 +1,13 @@
 //! Costs: sums, their explanation, other prices, own prices, bills.
 
 use super::otlp::{chat, new_trace, send, span};
+use super::queue::{accepted, ended, until};
 use super::{app, runs::graph};
 use e2e::{assert_problem, assert_status};
 use serde_json::{Value, json};
 
 const COSTS: &str = "/api/v1/cost-intelligence";
+const EXECUTE: &str = "/api/v1/workflows/execute";
 
 /// Asks the test model: 2 tokens in, 3 out for "Hello, Ada!".
 fn echo() -> Value {
@@ -40,6 +42,7 @@ fn calls_are_broken_down_by_what_made_them() {
         "tag",
         "prompt_version",
         "session",
+        "end_user",
         "tier",
         "cache_state",
     ] {
@@ -48,6 +51,55 @@ fn calls_are_broken_down_by_what_made_them() {
     let stranger = app().tenant();
     let theirs = stranger.get(&format!("{COSTS}/breakdown?by=node"));
     assert_eq!(theirs.json["total"]["calls"], 0);
+}
+
+#[test]
+fn runs_are_found_and_counted_by_what_their_caller_says_of_them() {
+    let me = app().tenant();
+    let said = |more: Value| {
+        let trace = json!({"session_id": "s 1", "end_user": "u-1", "tags": ["acme", "beta", "acme"], "prompt_version": "7"});
+        let mut body = json!({"definition": echo(), "inputs": {"name": "Ada"}, "trace": trace});
+        let fields = body.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        body
+    };
+    assert_status(&me.post(EXECUTE, &said(json!({}))), 200);
+    assert_status(&me.post(EXECUTE, &said(json!({"stream": true}))), 200);
+    let queued = accepted(&me.post(EXECUTE, &said(json!({"async": true}))));
+    until(&me, &queued, ended);
+    assert_status(&me.run(&echo(), json!({"name": "Bob"})), 200);
+    for (by, key) in [
+        ("session", "s 1"),
+        ("end_user", "u-1"),
+        ("tag", "acme"),
+        ("tag", "beta"),
+        ("prompt_version", "7"),
+    ] {
+        let found = me.get(&format!("{COSTS}/breakdown?by={by}"));
+        let rows = found.json["data"].as_array().unwrap();
+        let calls = |key: Value| {
+            let row = rows.iter().find(|row| row["key"] == key);
+            row.unwrap_or(&Value::Null)["tokens"]["uncached"].clone()
+        };
+        assert_eq!(calls(json!(key)), 6, "{by} {}", found.text);
+        assert_eq!(calls(Value::Null), 2, "{by} {}", found.text);
+    }
+    for q in ["session:\"s 1\"", "user:u-1", "tag:beta kind:run"] {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        let found = me.get(&format!("/api/v1/traces?q={q}"));
+        assert_eq!(found.json["data"].as_array().unwrap().len(), 3, "{q}");
+    }
+    for (trace, pointer) in [
+        (json!({"session_id": ""}), "/trace/session_id"),
+        (json!({"end_user": "x".repeat(201)}), "/trace/end_user"),
+        (json!({"tags": vec!["x"; 51]}), "/trace/tags"),
+        (json!({"tags": ["a", ""]}), "/trace/tags/1"),
+        (json!({"prompt_version": ""}), "/trace/prompt_version"),
+    ] {
+        let refused = me.post(EXECUTE, &said(json!({"trace": trace})));
+        assert_problem(&refused, 400, "invalid-input");
+        assert_eq!(refused.json["errors"][0]["pointer"], pointer);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 mod account;
 mod alert_mail;
+mod alerts;
 mod api_keys;
 mod archives;
 mod area_nodes;

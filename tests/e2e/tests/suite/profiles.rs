@@ -135,6 +135,10 @@ fn an_invited_member_works_with_the_others_by_role() {
         200,
     );
     assert_status(&viewer.post("/api/v1/workflows", &body), 201);
+    let retention =
+        |who: &Tenant| who.put_with("/api/v1/traces/retention", &[], &json!({"days": 7}));
+    assert_problem(&retention(&viewer), 403, "scope-missing");
+    assert_status(&retention(&owner), 200);
     // Nobody gives more than they have.
     assert_status(
         &owner.patch_with(&path, &[], &json!({"role": "admin"})),

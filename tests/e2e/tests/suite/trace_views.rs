@@ -56,6 +56,68 @@ fn a_search_finds_what_its_terms_say() {
 }
 
 #[test]
+fn text_is_found_in_messages_that_were_sent_as_json() {
+    let me = app().tenant();
+    let trace = new_trace();
+    // As OpenLLMetry sends messages: JSON in a text, with all that is not ASCII as escapes.
+    let messages = r#"[{"role": "assistant", "parts": [{"content": "\u3053\u3093\u306b\u3061\u306f \"q\"\n\ud83d\ude00", "type": "text"}]}]"#;
+    let mut call = chat();
+    call["gen_ai.output.messages"] = json!(messages);
+    send(&me, &[span(&trace, 1, None, call)]);
+    let search = |q: &str| {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        found(&me.get(&format!("/api/v1/traces?q={q}")))
+    };
+    for q in [
+        "こん",
+        "kind:ingest にちは",
+        r#""は \"q""#,
+        "😀",
+        "assistant",
+    ] {
+        assert_eq!(search(q), [trace.clone()], "{q}");
+    }
+    for q in ["kind:ingest んこ", "kind:ingest -こん", "kind:ingest 😁"] {
+        assert_eq!(search(q), Vec::<String>::new(), "{q}");
+    }
+}
+
+#[test]
+fn the_tail_tells_every_trace_that_is_stored_once_whenever_it_began() {
+    let me = app().tenant();
+    let ingest = |traces: &[String], hours_ago: u64| {
+        let early = |trace: &String| {
+            let mut span = span(trace, 1, None, json!({}));
+            let ns = |at: &Value| at.as_str().unwrap().parse::<u64>().unwrap();
+            for at in ["startTimeUnixNano", "endTimeUnixNano"] {
+                span[at] = json!((ns(&span[at]) - hours_ago * 3_600_000_000_000).to_string());
+            }
+            span
+        };
+        let spans: Vec<Value> = traces.iter().map(early).collect();
+        assert_status(&send(&me, &spans), 200);
+    };
+    let new = |count: usize| -> Vec<String> { (0..count).map(|_| new_trace()).collect() };
+    ingest(&new(1), 0);
+    let tail = me.listen("/api/v1/traces/tail?kind=ingest");
+    let mut tail = tail.map(|(name, trace)| {
+        assert_eq!(name, "trace");
+        trace["trace_id"].as_str().unwrap().to_owned()
+    });
+    // What began long before it was stored, and more than fit into one page.
+    let (early, many) = (new(1), new(450));
+    ingest(&early, 30);
+    assert_eq!(tail.next(), Some(early[0].clone()));
+    ingest(&early, 29);
+    ingest(&many, 2);
+    let mut told: Vec<String> = tail.by_ref().take(many.len()).collect();
+    told.sort();
+    let mut want = many;
+    want.sort();
+    assert_eq!(told, want, "each once, and none that was there before");
+}
+
+#[test]
 fn a_search_that_is_none_says_where_it_is_wrong() {
     let me = app().tenant();
     let reply = me.get("/api/v1/traces?q=kind:ingest%20modle:x");

@@ -112,3 +112,36 @@ fn what_is_no_trace_is_not_found() {
     let head = me.send(Method::HEAD, "/api/v1/traces", &[], Vec::new());
     assert_eq!((head.status, head.text.as_str()), (200, ""));
 }
+
+#[test]
+fn admins_say_how_long_traces_are_kept() {
+    const RETENTION: &str = "/api/v1/traces/retention";
+    let me = app().tenant();
+    assert_eq!(me.get(RETENTION).json, json!({"days": 30}));
+    for days in [json!(0), json!(3_651), json!(-1)] {
+        let refused = me.put_with(RETENTION, &[], &json!({"days": days}));
+        assert_problem(&refused, 400, "invalid-input");
+        assert_eq!(refused.json["errors"][0]["pointer"], "/days");
+    }
+    for body in [json!({}), json!({"days": null}), json!({"days": "7"})] {
+        let refused = me.put_with(RETENTION, &[], &body);
+        assert_problem(&refused, 400, "invalid-input");
+    }
+    for days in [1, 3_650] {
+        let set = me.put_with(RETENTION, &[], &json!({"days": days}));
+        assert_status(&set, 200);
+        assert_eq!(set.json, json!({"days": days}));
+        assert_eq!(me.get(RETENTION).json, json!({"days": days}));
+    }
+    let other = app().tenant();
+    assert_eq!(other.get(RETENTION).json, json!({"days": 30}));
+    let key = |scopes: Value| {
+        let key = me.post("/api/v1/api-keys", &json!({"name": "k", "scopes": scopes}));
+        app().with_credential(key.json["key"].as_str().unwrap())
+    };
+    let writer = key(json!(["traces:read", "traces:write"]));
+    let refused = writer.put_with(RETENTION, &[], &json!({"days": 7}));
+    assert_problem(&refused, 403, "scope-missing");
+    let set = key(json!(["traces:admin"])).put_with(RETENTION, &[], &json!({"days": 7}));
+    assert_status(&set, 200);
+}

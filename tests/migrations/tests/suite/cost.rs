@@ -62,6 +62,7 @@ async fn every_dimension_adds_up_to_the_same_total() {
         "day",
         "prompt_version",
         "session",
+        "end_user",
         "tier",
         "cache_state",
     ] {
@@ -190,6 +191,115 @@ async fn evidence_names_the_traces_it_rests_on() {
         repeated += i64::from(!seen.insert((n % 2, n % 3, n % 5)));
     }
     assert_eq!(kind("duplicates"), repeated);
+}
+
+/// One call in each convention that ingest reads.
+async fn told(session: &Session, of: Vec<Value>) -> Value {
+    let spans = of.into_iter().enumerate().map(|(n, own)| {
+        let mut span = json!({"trace_id": format!("{:032x}", n + 1), "span_id": format!("{:016x}", n + 1), "name": "chat x",
+            "kind": "client", "status": "ok", "start_us": AT_US + 1_000 * n as i64, "duration_us": 1_000, "model": "m",
+            "provider": "p", "prompt_tokens": 10, "completion_tokens": 1, "cost_pusd": 100, "priced": true});
+        let fields = span.as_object_mut().expect("an object");
+        fields.extend(own.as_object().expect("an object").clone());
+        span
+    });
+    let spans: Vec<Value> = spans.collect();
+    session.call("spans_flush", json!({"spans": spans})).await;
+    session.call("cost_evidence", args(json!({}))).await
+}
+
+fn calls(evidence: &Value, kind: &str) -> i64 {
+    let rows = evidence.as_array().expect("evidence").iter();
+    let rows: Vec<Value> = rows.filter(|row| row["kind"] == kind).cloned().collect();
+    sum(&json!(rows), "calls")
+}
+
+#[tokio::test]
+async fn evidence_is_found_in_every_convention() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let with = |attributes: Value| json!({"attributes": attributes});
+    let cut = [
+        json!({"gen_ai.response.finish_reasons": ["length"]}),
+        json!({"gen_ai.response.finish_reasons": ["max_tokens"]}),
+        json!({"gen_ai.response.finish_reasons": "[\"MAX_TOKENS\"]"}),
+        json!({"gen_ai.response.finish_reasons": ["FinishReason.MAX_TOKENS"]}),
+        json!({"llm.finish_reason": "max_tokens"}),
+        json!({"gen_ai.completion.0.finish_reason": "length"}),
+    ];
+    let whole = [
+        json!({"gen_ai.response.finish_reasons": ["end_turn"], "gen_ai.request.max_tokens": 9}),
+        json!({"gen_ai.response.finish_reasons": ["stop"]}),
+        json!({"llm.finish_reason": "lengthy"}),
+    ];
+    let asked = |text: &str| {
+        json!({"llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": text,
+            "llm.input_messages.10.message.content": "x".repeat(2_000), "input.value": format!("{text} at 12:00")})
+    };
+    let flat = |text: &str| json!({"gen_ai.prompt.0.content": text});
+    let repeated = [asked("a"), asked("b"), asked("a"), flat("a"), flat("a")];
+    let all = cut.into_iter().chain(whole).chain(repeated);
+    let evidence = told(&session, all.map(with).collect()).await;
+    assert_eq!(calls(&evidence, "truncations"), 6);
+    assert_eq!(calls(&evidence, "duplicates"), 2);
+}
+
+#[tokio::test]
+async fn a_tier_has_one_name_and_attempts_are_counted() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let tiers = ["", "default", "standard", "auto", "DEFAULT", "batch"];
+    let mut all: Vec<Value> = tiers
+        .iter()
+        .map(|tier| json!({"service_tier": tier}))
+        .collect();
+    all.push(json!({"service_tier": null}));
+    // Attempts at one node: one whose cost is not known, one that cost something, and the last, which is no waste.
+    let attempt = |n: i64, own: Value| {
+        let mut span = json!({"trace_id": "f".repeat(32), "node_id": "n", "attempt": n, "service_tier": "flex"});
+        let fields = span.as_object_mut().expect("an object");
+        fields.extend(own.as_object().expect("an object").clone());
+        span
+    };
+    all.push(attempt(
+        1,
+        json!({"status": "error", "cost_pusd": null, "prompt_tokens": null, "priced": false}),
+    ));
+    all.push(attempt(2, json!({"status": "error"})));
+    all.push(attempt(3, json!({})));
+    // The same node in another iteration failed once and for nothing.
+    let path = json!({"nodeai.node.path": "loop/1/n"});
+    all.push(attempt(
+        1,
+        json!({"status": "error", "cost_pusd": null, "priced": false, "attributes": path}),
+    ));
+    let evidence = told(&session, all).await;
+    assert_eq!(calls(&evidence, "batchable"), 6);
+    assert_eq!(calls(&evidence, "retries"), 2);
+    let tiers = session
+        .call("cost_breakdown", args(json!({"by": "tier", "limit": 100})))
+        .await;
+    let rows = tiers["rows"].as_array().expect("rows").iter();
+    let mut counted: Vec<_> = rows
+        .map(|row| (row["key"].as_str(), row["calls"].as_i64()))
+        .collect();
+    counted.sort();
+    assert_eq!(
+        counted,
+        [
+            (Some("batch"), Some(1)),
+            (Some("flex"), Some(4)),
+            (Some("standard"), Some(6))
+        ]
+    );
+    let heaps = session
+        .call("cost_heaps", args(json!({"thresholds": [], "by_hour": []})))
+        .await;
+    let standard = heaps.as_array().expect("heaps").iter();
+    assert_eq!(
+        standard.filter(|heap| heap["tier"] == "standard").count(),
+        1
+    );
 }
 
 #[tokio::test]

@@ -16,13 +16,21 @@ const DIFFERENCE: &str = "
       coalesce(sum(prompt_tokens) FILTER (WHERE measure <> 'run'), 0) AS prompt,
       coalesce(sum(completion_tokens) FILTER (WHERE measure <> 'run'), 0) AS completion,
       coalesce(sum(cache_read_tokens) FILTER (WHERE measure <> 'run'), 0) AS cached,
+      coalesce(sum(cache_write_tokens) FILTER (WHERE measure <> 'run'), 0) AS written,
+      coalesce(sum(cache_write_1h_tokens) FILTER (WHERE measure <> 'run'), 0) AS written_1h,
+      coalesce(sum(reasoning_tokens) FILTER (WHERE measure <> 'run'), 0) AS reasoned,
+      coalesce(sum(audio_input_tokens) FILTER (WHERE measure <> 'run'), 0) AS heard,
+      coalesce(sum(audio_output_tokens) FILTER (WHERE measure <> 'run'), 0) AS spoken,
+      coalesce(sum(image_input_tokens) FILTER (WHERE measure <> 'run'), 0) AS seen,
       coalesce(sum(cost_pusd) FILTER (WHERE measure <> 'run'), 0) AS cost,
       count(*) FILTER (WHERE measure = 'model' AND NOT coalesce(priced, cost_pusd IS NOT NULL)) AS unpriced
     FROM public.spans WHERE measure IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7
   ), told AS (
     SELECT c.hour, c.workflow_id, c.node_id, c.node_type, c.provider, c.model, c.user_id, sum(c.calls) AS calls,
       sum(c.errors) AS errors, sum(c.prompt_tokens) AS prompt, sum(c.completion_tokens) AS completion,
-      sum(c.cache_read_tokens) AS cached, sum(c.cost_pusd) AS cost, sum(c.unpriced_calls) AS unpriced
+      sum(c.cache_read_tokens) AS cached, sum(c.cache_write_tokens) AS written, sum(c.cache_write_1h_tokens) AS written_1h,
+      sum(c.reasoning_tokens) AS reasoned, sum(c.audio_input_tokens) AS heard, sum(c.audio_output_tokens) AS spoken,
+      sum(c.image_input_tokens) AS seen, sum(c.cost_pusd) AS cost, sum(c.unpriced_calls) AS unpriced
     FROM nodeai.usage_cells((nodeai.claims() ->> 'org_id')::uuid, 0, 4102444800000000) c GROUP BY 1, 2, 3, 4, 5, 6, 7
   ), histogram AS (
     SELECT h.i, sum(h.n) AS n
@@ -33,6 +41,45 @@ const DIFFERENCE: &str = "
   )
   SELECT (SELECT count(*) FROM ((TABLE recount EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE recount)) d)
        + (SELECT count(*) FROM ((TABLE histogram EXCEPT ALL TABLE buckets) UNION ALL (TABLE buckets EXCEPT ALL TABLE histogram)) d)";
+
+/// The same of the sums by the day, once nothing waits to be folded.
+const DIFFERENCE_OF_DAYS: &str = "
+  WITH s AS (
+    SELECT (started_at AT TIME ZONE 'UTC')::date AS on_day, measure = 'run' AS runs,
+      coalesce(workflow_id, '00000000-0000-0000-0000-000000000000') AS of_workflow,
+      coalesce(user_id, '00000000-0000-0000-0000-000000000000') AS of_user, p.*
+    FROM public.spans p WHERE measure IS NOT NULL
+  ), recount AS (
+    SELECT on_day, of_workflow, CASE WHEN runs THEN '' ELSE coalesce(node_id, '') END,
+      CASE WHEN runs THEN '' ELSE coalesce(nullif(node_type, ''), measure) END,
+      CASE WHEN measure = 'model' THEN coalesce(provider, '') ELSE '' END,
+      CASE WHEN measure = 'model' THEN coalesce(model, '') ELSE '' END, of_user,
+      count(*), count(*) FILTER (WHERE status = 'error'),
+      coalesce(sum(prompt_tokens) FILTER (WHERE NOT runs), 0), coalesce(sum(completion_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(cache_read_tokens) FILTER (WHERE NOT runs), 0), coalesce(sum(cache_write_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(cache_write_1h_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(reasoning_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(audio_input_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(audio_output_tokens) FILTER (WHERE NOT runs), 0),
+      coalesce(sum(image_input_tokens) FILTER (WHERE NOT runs), 0), coalesce(sum(cost_pusd) FILTER (WHERE NOT runs), 0),
+      count(*) FILTER (WHERE measure = 'model' AND NOT coalesce(priced, cost_pusd IS NOT NULL))
+    FROM s GROUP BY 1, 2, 3, 4, 5, 6, 7
+  ), told AS (
+    SELECT u.day, u.workflow_id, u.node_id, u.node_type, u.provider, u.model, u.user_id, u.calls, u.errors, u.prompt_tokens,
+      u.completion_tokens, u.cache_read_tokens, u.cache_write_tokens, u.cache_write_1h_tokens, u.reasoning_tokens,
+      u.audio_input_tokens, u.audio_output_tokens, u.image_input_tokens, u.cost_pusd, u.unpriced_calls
+    FROM public.usage_days u
+  ), histogram AS (
+    SELECT u.day, h.i, sum(h.n) AS n FROM public.usage_days u, unnest(u.hist_idx, u.hist_n) AS h(i, n) GROUP BY 1, 2
+  ), by_none AS (
+    SELECT u.day, h.i, sum(h.n) AS n FROM public.usage_day_hists u, unnest(u.hist_idx, u.hist_n) AS h(i, n)
+    WHERE u.dim = '' GROUP BY 1, 2
+  ), buckets AS (
+    SELECT on_day, nodeai.hist_bucket(duration_us) AS i, count(*) AS n FROM s GROUP BY 1, 2
+  )
+  SELECT (SELECT count(*) FROM ((TABLE recount EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE recount)) d)
+       + (SELECT count(*) FROM ((TABLE histogram EXCEPT ALL TABLE buckets) UNION ALL (TABLE buckets EXCEPT ALL TABLE histogram)) d)
+       + (SELECT count(*) FROM ((TABLE by_none EXCEPT ALL TABLE buckets) UNION ALL (TABLE buckets EXCEPT ALL TABLE by_none)) d)";
 
 fn span(number: i64) -> Value {
     let (node_id, node_type, model) = match number % 4 {
@@ -47,7 +94,10 @@ fn span(number: i64) -> Value {
         "status": if number % 5 == 0 { "error" } else { "ok" }, "start_us": AT_US + number * 100_000,
         "duration_us": 1 + number * 977 % 100_000, "node_id": node_id, "node_type": node_type, "model": model,
         "provider": model.map(|_| "p"), "prompt_tokens": model.map(|_| number * 3), "completion_tokens": model.map(|_| number),
-        "cache_read_tokens": model.map(|_| number), "cost_pusd": if number % 7 == 0 { Value::Null } else { json!(number * 11) }})
+        "cache_read_tokens": model.map(|_| number), "cache_write_tokens": model.map(|_| number * 2),
+        "cache_write_1h_tokens": model.map(|_| number * 5), "reasoning_tokens": model.map(|_| number * 7),
+        "audio_input_tokens": model.map(|_| number * 13), "audio_output_tokens": model.map(|_| number * 17),
+        "image_input_tokens": model.map(|_| number * 19), "cost_pusd": if number % 7 == 0 { Value::Null } else { json!(number * 11) }})
 }
 
 async fn difference(session: &Session) -> i64 {
@@ -100,6 +150,31 @@ async fn the_sums_by_the_hour_equal_a_recount_of_the_spans() {
             .await,
         0
     );
+}
+
+#[tokio::test]
+async fn the_sums_by_the_day_equal_a_recount_of_the_spans() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let owner = db.owner().await;
+    // Two hours before midnight to two after it, some of them sent twice.
+    let spread = |number: i64| {
+        let mut span = span(number);
+        span["start_us"] = json!(AT_US + 9 * 3_600_000_000 + number * 120_000_000);
+        span
+    };
+    for first in (0..120).step_by(20) {
+        let spans: Vec<Value> = (first..first + 35).map(spread).collect();
+        session.call("spans_flush", json!({"spans": spans})).await;
+        let folded = "SELECT nodeai.fold_usage(3)";
+        owner.batch_execute(folded).await.expect("folded");
+    }
+    let all = "SELECT nodeai.fold_usage()";
+    owner.batch_execute(all).await.expect("folded");
+    let days = "SELECT count(DISTINCT day) FROM public.usage_days";
+    assert_eq!(session.count(days).await, 2);
+    assert_eq!(session.count(DIFFERENCE_OF_DAYS).await, 0);
+    assert_eq!(difference(&session).await, 0);
 }
 
 #[tokio::test]

@@ -66,6 +66,155 @@ async fn a_trace_over_midnight_is_one_tree() {
 }
 
 #[tokio::test]
+async fn a_trace_of_two_requests_over_midnight_is_listed_once() {
+    for order in [[1, 2], [2, 1]] {
+        let db = Database::fresh().await;
+        let session = db.tenant("a").await.session(&db).await;
+        for number in order {
+            let mut span = span(number, LATE_US + (i64::from(number) - 1) * 600_000);
+            span["model"] = json!("m");
+            span["cost_pusd"] = json!(5);
+            session.call("spans_flush", json!({"spans": [span]})).await;
+        }
+        let found = session.call("traces_search", json!({})).await;
+        assert_eq!(found["traces"].as_array().map(Vec::len), Some(1));
+        let tree = session.call("trace_tree", json!({"trace_id": TRACE})).await;
+        for trace in [&found["traces"][0], &tree["trace"]] {
+            let sums = ["span_count", "cost_pusd", "start_us", "duration_us"];
+            assert_eq!(
+                sums.map(|name| trace[name].as_i64()),
+                [2, 10, LATE_US, 601_000].map(Some),
+                "{order:?}"
+            );
+        }
+        assert_eq!(tree["spans"].as_array().map(Vec::len), Some(2));
+        assert_eq!(
+            session
+                .count("SELECT count(DISTINCT day) FROM public.spans")
+                .await,
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn requests_about_the_same_traces_do_not_wait_in_a_circle() {
+    let db = Database::fresh().await;
+    let tenant = db.tenant("a").await;
+    let (one, other) = (tenant.session(&db).await, tenant.session(&db).await);
+    let batch = |first: u8, backwards: bool| {
+        let mut traces: Vec<u8> = (1..=40).collect();
+        if backwards {
+            traces.reverse();
+        }
+        let spans: Vec<Value> = traces
+            .into_iter()
+            .map(|trace| {
+                let mut span = span(first, LATE_US);
+                span["trace_id"] = json!(format!("{trace:032x}"));
+                span
+            })
+            .collect();
+        json!({"spans": spans})
+    };
+    for round in 0..20 {
+        let (a, b) = (round * 2 + 1, round * 2 + 2);
+        tokio::join!(
+            one.call("spans_flush", batch(a, false)),
+            other.call("spans_flush", batch(b, true))
+        );
+    }
+    let found = one.call("traces_search", json!({"limit": 100})).await;
+    let traces = found["traces"].as_array().expect("traces");
+    assert_eq!(traces.len(), 40);
+    assert!(traces.iter().all(|trace| trace["span_count"] == 40));
+}
+
+#[tokio::test]
+async fn traces_come_in_the_order_in_which_they_were_stored() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    let hour_us = 3_600_000_000;
+    let began = session.call("traces_stored", json!({})).await["now_us"].clone();
+    // The later it is stored, the earlier it began.
+    let ids: Vec<String> = (1..=5).map(|n| format!("{n:032x}")).collect();
+    for (n, id) in (0..).zip(&ids) {
+        let mut span = span(1, LATE_US - n * hour_us);
+        span["trace_id"] = json!(id);
+        session.call("spans_flush", json!({"spans": [span]})).await;
+    }
+    let mut got = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let args = json!({"since_us": began, "after": after, "limit": 2});
+        let page = session.call("traces_stored", args).await;
+        let traces = page["traces"].as_array().expect("traces");
+        assert!(traces.len() <= 2);
+        let mut ids: Vec<String> = traces
+            .iter()
+            .filter_map(|trace| Some(trace["trace_id"].as_str()?.to_owned()))
+            .collect();
+        ids.sort();
+        got.extend(ids);
+        after = page["next"].clone();
+        if after.is_null() {
+            break;
+        }
+    }
+    assert_eq!(got, ids);
+    // One that changes comes once more, and one that the terms do not hold for does not.
+    let now = session.call("traces_stored", json!({})).await["now_us"].clone();
+    let mut more = span(2, LATE_US);
+    more["trace_id"] = json!(ids[0]);
+    session.call("spans_flush", json!({"spans": [more]})).await;
+    let spans = |count: i64| {
+        let term = json!({"field": "spans", "op": "=", "values": [count]});
+        json!({"since_us": now, "terms": [term]})
+    };
+    let found = session.call("traces_stored", spans(2)).await;
+    assert_eq!(found["traces"][0]["trace_id"], ids[0].as_str());
+    let found = session.call("traces_stored", spans(1)).await;
+    assert_eq!(found["traces"], json!([]));
+    let stranger = db.tenant("b").await.session(&db).await;
+    let args = json!({"since_us": began});
+    assert_eq!(
+        stranger.call("traces_stored", args).await["traces"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn text_is_found_in_attributes_that_are_json() {
+    let db = Database::fresh().await;
+    let session = db.tenant("a").await.session(&db).await;
+    // As Python's json.dumps writes it, and as JavaScript's JSON.stringify does.
+    let python = r#"[{"content": "\u3053\u3093 \ud83d\ude00 \"q\"\n\u00e9"}]"#;
+    let script = "[{\"content\":\"日本 \\\"z\\\"\"}]";
+    let mut one = span(1, LATE_US);
+    one["attributes"] = json!({"gen_ai.output.messages": python, "other": script});
+    // Long enough for a row of its own.
+    let mut two = span(2, LATE_US);
+    let long = format!("{} \\u4e16\\u754c", "x".repeat(2_000));
+    two["attributes"] = json!({"gen_ai.output.messages": long});
+    session
+        .call("spans_flush", json!({"spans": [one, two]}))
+        .await;
+    let found = async |text: &str| {
+        let term = json!({"field": "text", "op": "=", "values": [text]});
+        let found = session
+            .call("traces_search", json!({"terms": [term]}))
+            .await;
+        found["traces"].as_array().map(Vec::len)
+    };
+    for text in ["こん", "😀 \"q\"\n", "é", "日本 \"z", "世界", "span 2"] {
+        assert_eq!(found(text).await, Some(1), "{text}");
+    }
+    for text in ["んこ", "u_053", "%", "e9x"] {
+        assert_eq!(found(text).await, Some(0), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn two_tenants_may_share_a_trace_id_and_not_its_spans() {
     let db = Database::fresh().await;
     let (a, b) = (
