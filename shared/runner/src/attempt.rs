@@ -37,6 +37,8 @@ const MOST_REDIRECTS: usize = 5;
 pub(crate) struct Shared<'a, H, C, E, S, L, K> {
     pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
+    /// Who acts.
+    pub(crate) user_id: Option<&'a str>,
     /// What runs.
     pub(crate) plan: Arc<Compiled>,
     /// The run's own limit.

@@ -37,6 +37,7 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
     Shared {
         ports,
         guard: &options.guard,
+        user_id: options.user_id.as_deref(),
         plan: plan.clone(),
         meter: Meter::new(options.budget.and(plan.budget()), totals_of(log)),
         redactor: RefCell::new(Redactor::default()),

@@ -28,6 +28,8 @@ pub struct Options {
     pub guard: UrlGuard,
     /// What the run may cost, beside what its document says.
     pub budget: RunBudget,
+    /// The user as whom it acts. Without one, what only some users may see is not kept for others to come.
+    pub user_id: Option<String>,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             timeout_ms: 600_000,
             guard: UrlGuard::default(),
             budget: RunBudget::default(),
+            user_id: None,
         }
     }
 }

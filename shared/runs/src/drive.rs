@@ -157,6 +157,7 @@ async fn options<S: Scope>(caller: &Caller<S>, limit: Limit, budget: RunBudget) 
         timeout_ms: set.and_then(|text| text.parse().ok()).unwrap_or(otherwise),
         guard: UrlGuard::configured(&**caller.cx.env()).await,
         budget,
+        user_id: caller.session.principal.user_id.clone(),
         ..Options::default()
     }
 }

@@ -53,7 +53,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 self.calls += 1;
                 which.idempotency_key = self.run.idempotency_key(&node);
                 which.traceparent = self.traceparent(span_id);
-                which.cache = self.run.cache_key(&node, &effect);
+                which.cache = self.run.cache_key(&node, &effect, shared.user_id);
                 return self.spawn(&node, true, async move {
                     let (call, result) = shared.perform(&which, effect).await;
                     Done::Attempt {
