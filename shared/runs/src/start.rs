@@ -236,6 +236,9 @@ fn refusal(outcome: &str, what: &str) -> Problem {
             Problem::key_reused("this Idempotency-Key was used for a request with other content")
         }
         "forbidden" => Problem::forbidden("this caller may not run that"),
+        "too_deep" => Problem::conflict(
+            "workflows call each other as tools more than five deep; does one call itself?",
+        ),
         other => {
             log("run_start", other);
             Problem::internal("the run had an outcome that was not expected")
