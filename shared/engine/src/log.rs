@@ -1,13 +1,14 @@
 //! The run log: append-only events from which everything else about a run follows. Names
 //! and fields are stable; recorded logs must replay for ever.
 
-use std::collections::BTreeMap;
+mod started;
 
 use nodeai_llm::Usage;
-use nodeai_telemetry::{SpanId, TraceId};
+use nodeai_telemetry::SpanId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::started::{MOST_DEPTH, MOST_STEPS, RULES, Reused, RunStarted};
 use crate::nodes::LogLine;
 use crate::template::TemplateError;
 
@@ -176,70 +177,6 @@ impl What {
                 | Self::RunCancelRequested { .. }
         )
     }
-}
-
-/// How a run begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunStarted {
-    /// The execution's id.
-    pub execution_id: String,
-    /// The run's trace.
-    pub trace_id: TraceId,
-    /// The run's own span.
-    pub span_id: SpanId,
-    /// The span of the request that started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent_span_id: Option<SpanId>,
-    /// The workflow's name.
-    #[serde(default)]
-    pub name: String,
-    /// The inputs, checked and with defaults, secrets blanked.
-    pub inputs: Value,
-    /// SHA-256 of what the document means, in hex: a log replays only on the same document.
-    pub definition_hash: String,
-    /// Where the waits between retries come from.
-    pub seed: u32,
-    /// Most attempts at the same time.
-    pub max_concurrency: u32,
-    /// How deep workflows may call workflows.
-    #[serde(default = "most_depth", skip_serializing_if = "is_most_depth")]
-    pub max_depth: u32,
-    /// Most nodes that may run, each iteration's counted anew.
-    #[serde(default = "most_steps", skip_serializing_if = "is_most_steps")]
-    pub max_steps: u64,
-    /// What nodes gave in another run, by node: taken here in place of their work.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub reused: BTreeMap<String, Reused>,
-}
-
-/// What a node gave in another run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reused {
-    /// Its output.
-    pub output: Value,
-    /// The handle whose edges were taken.
-    pub handle: String,
-}
-
-/// How deep workflows may call workflows where nothing else is said.
-pub const MOST_DEPTH: u32 = 10;
-/// Most nodes that one run may run where nothing else is said.
-pub const MOST_STEPS: u64 = 1_000_000;
-
-fn most_depth() -> u32 {
-    MOST_DEPTH
-}
-
-fn is_most_depth(depth: &u32) -> bool {
-    *depth == MOST_DEPTH
-}
-
-fn most_steps() -> u64 {
-    MOST_STEPS
-}
-
-fn is_most_steps(steps: &u64) -> bool {
-    *steps == MOST_STEPS
 }
 
 /// How an attempt ended.

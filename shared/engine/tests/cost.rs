@@ -98,6 +98,7 @@ fn drive(plan: &Arc<Compiled>) {
         max_concurrency: 16,
         max_depth: 1,
         max_steps: 1_000_000,
+        rules: nodeai_engine::RULES,
         reused: Default::default(),
     }));
     take(&mut run, &mut commands, started);

@@ -43,6 +43,7 @@ impl Hand {
             max_concurrency: 8,
             max_depth: 3,
             max_steps,
+            rules: nodeai_engine::RULES,
             reused: Default::default(),
         })));
         hand
@@ -361,6 +362,33 @@ fn a_call_is_kept_under_what_it_sends() {
     assert_eq!((kept.0.len(), kept.1), (64, 60_000));
     assert_eq!(key(call("https://example.com/a", true)), Some(kept.clone()));
     assert_ne!(key(call("https://example.com/b", true)), Some(kept));
+}
+
+#[test]
+fn a_node_that_costs_host_after_host_is_left_to_the_queue() {
+    let document = around(
+        &[json!({"id": "get", "type": "http", "data": {"url": "https://example.com/"}})],
+        &[edge("in", "get"), edge("get", "out")],
+        "{{ nodes.get.output }}",
+    );
+    let mut hand = Hand::start(&document, json!({}));
+    hand.step("in");
+    let lose = |hand: &mut Hand| {
+        let attempt = hand.begin("get");
+        let error = NodeError::lost();
+        hand.end("get", attempt, AttemptResult::Error { error });
+        // The next attempt comes at once.
+        let due = What::RetryDue { node: "get".into() };
+        if hand.run.outcome().is_none() {
+            hand.take(due);
+        }
+    };
+    // A dead letter, given back, and one again: five hosts each time.
+    (0..10).for_each(|_| lose(&mut hand));
+    assert!(hand.run.outcome().is_none());
+    // What no queue ends, ends all the same.
+    (10..26).for_each(|_| lose(&mut hand));
+    assert_eq!(hand.outcome().2, "lost");
 }
 
 #[test]

@@ -160,6 +160,7 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
         max_concurrency: 4,
         max_depth: nodeai_engine::MOST_DEPTH,
         max_steps: nodeai_engine::MOST_STEPS,
+        rules: nodeai_engine::RULES,
         reused: Default::default(),
     })));
     let mut script = script.into_iter();

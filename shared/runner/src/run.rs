@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nodeai_engine::{
-    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, Run, RunBudget, RunError, RunStarted, Status,
+    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, RULES, Run, RunBudget, RunError, RunStarted, Status,
     Totals, What,
 };
 use nodeai_telemetry::{Span, TraceContext};
@@ -138,6 +138,7 @@ pub(crate) fn began(
         max_concurrency: options.max_concurrency,
         max_depth: options.max_depth,
         max_steps: options.max_steps,
+        rules: RULES,
         reused: plan.reused().clone(),
     }))
 }

@@ -16,8 +16,12 @@ use crate::plan::Ready;
 use crate::scope::Seen;
 use crate::settings::OnError;
 
-/// Attempts that crashes may cost a node on top of its own.
-const MOST_LOST: u32 = 3;
+/// Attempts that crashes may cost a node on top of its own. More than those after which a queue gives the run up as a
+/// dead letter (five), so that this comes first, and comes again when the run is given back. What is left for this bound
+/// is a node that costs host after host while others get on.
+const MOST_LOST: u32 = 25;
+/// The same by the first rules.
+const MOST_LOST_AT_FIRST: u32 = 3;
 /// The handle of a node that handed on what came in: every edge but the error's is taken.
 pub(crate) const EVERY_HANDLE: &str = "*";
 
@@ -256,6 +260,12 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Which rules the run follows.
+    pub(super) fn rules(&self) -> u32 {
+        let started = self.run.started.as_ref();
+        started.map_or(0, |started| started.rules)
+    }
+
     pub(super) fn node(&self, place: Place) -> &Ready {
         &self.run.plan.bodies[self.run.frame(place).body].nodes[place.node]
     }
@@ -275,7 +285,11 @@ impl<'a> Turn<'a> {
             AttemptResult::Wait { wait } => self.suspend(place, wait),
             AttemptResult::Error { error } => {
                 let tries = self.run.frame(place).tries[place.node];
-                if error.kind == LOST && tries.lost < MOST_LOST {
+                let most = match self.rules() {
+                    0 => MOST_LOST_AT_FIRST,
+                    _ => MOST_LOST,
+                };
+                if error.kind == LOST && tries.lost < most {
                     self.frame_mut(place).tries[place.node].lost += 1;
                     self.retry(place, attempt + 1, self.at_us);
                 } else {

@@ -84,6 +84,7 @@ impl World {
             max_concurrency: self.cap,
             max_depth: MAX_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
+            rules: nodeai_engine::RULES,
             reused: self.plan.reused().clone(),
         }));
         self.take(started)?;
