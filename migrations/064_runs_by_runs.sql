@@ -69,3 +69,92 @@ EXCEPTION WHEN insufficient_privilege THEN
   RETURN '{"outcome":"forbidden"}';
 END
 $$;
+
+-- Fairness between organisations -------------------------------------------------------------------------------------
+
+-- The organisations with runs that are due, and since when; and of one of them what goes on, what is new.
+CREATE INDEX execution_queue_org_due_idx ON public.execution_queue (org_id, status, run_after, id)
+  WHERE status IN ('queued', 'waiting') AND run_after IS NOT NULL;
+CREATE INDEX execution_queue_org_next_idx ON public.execution_queue (org_id, priority DESC, run_after, id)
+  WHERE status = 'queued';
+DROP INDEX public.execution_queue_due_idx;
+
+-- Whose turn it is: of the organisations with runs that are due, those of which the fewest are at work, then those that
+-- have waited longest. It looks at the first 200 that have left something to the queue and at whose run is due longest:
+-- each costs a look into an index, however many runs it has.
+CREATE FUNCTION nodeai.queue_turns(org uuid) RETURNS uuid[]
+LANGUAGE plpgsql VOLATILE SET search_path = '' AS $$
+BEGIN
+  RETURN (WITH RECURSIVE listed (org_id, place) AS (
+    (SELECT x.org_id, 1 FROM public.execution_queue x
+      WHERE org IS NULL AND x.status IN ('queued', 'waiting') AND x.run_after IS NOT NULL
+      ORDER BY x.org_id, x.status, x.run_after, x.id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT x.org_id FROM public.execution_queue x
+        WHERE x.status IN ('queued', 'waiting') AND x.run_after IS NOT NULL AND x.org_id > l.org_id
+        ORDER BY x.org_id, x.status, x.run_after, x.id LIMIT 1), l.place + 1
+      FROM listed l WHERE l.org_id IS NOT NULL AND l.place < 200
+  ), known AS (
+    SELECT l.org_id FROM listed l WHERE l.org_id IS NOT NULL
+    UNION SELECT org WHERE org IS NOT NULL
+    UNION (SELECT x.org_id FROM public.execution_queue x
+      WHERE org IS NULL AND x.status = 'queued' AND x.run_after <= clock_timestamp() ORDER BY x.run_after LIMIT 1)
+    UNION (SELECT x.org_id FROM public.execution_queue x
+      WHERE org IS NULL AND x.status = 'waiting' AND x.run_after <= clock_timestamp() ORDER BY x.run_after, x.id LIMIT 1)
+  ), due AS (
+    SELECT k.org_id, least(
+      (SELECT x.run_after FROM public.execution_queue x WHERE x.org_id = k.org_id AND x.status = 'queued'
+        AND x.run_after IS NOT NULL ORDER BY x.run_after, x.id LIMIT 1),
+      (SELECT x.run_after FROM public.execution_queue x WHERE x.org_id = k.org_id AND x.status = 'waiting'
+        AND x.run_after IS NOT NULL ORDER BY x.run_after, x.id LIMIT 1)) AS since
+    FROM known k
+  )
+  SELECT array_agg(d.org_id ORDER BY d.busy, d.since, d.org_id) FROM (
+    SELECT d.org_id, d.since, (SELECT count(*) FROM public.execution_queue x
+      WHERE x.org_id = d.org_id AND x.status = 'running' AND x.mode = 'queued') AS busy
+    FROM due d WHERE d.since <= clock_timestamp()) d);
+END
+$$;
+SELECT nodeai.expose('nodeai.queue_turns(uuid)', '{}');
+
+-- The next run that is due, its row locked: first what a host left behind; then of the organisation whose turn it is what
+-- goes on, then what is new by priority, which counts within an organisation alone. `busy` are the organisations'
+-- concurrency keys that have no place left, as `org/key`.
+CREATE OR REPLACE FUNCTION nodeai.queue_next(org uuid, run uuid, busy text[]) RETURNS public.execution_queue
+LANGUAGE plpgsql VOLATILE SET search_path = '' AS $$
+DECLARE
+  q public.execution_queue;
+  turn uuid;
+BEGIN
+  IF run IS NOT NULL THEN
+    SELECT * INTO q FROM public.execution_queue x
+      WHERE x.id = run AND (org IS NULL OR x.org_id = org)
+        AND (x.status IN ('queued', 'waiting') AND x.run_after <= clock_timestamp()
+          OR x.status = 'running' AND x.mode = 'queued' AND x.lease_until < clock_timestamp())
+        AND (x.concurrency_key IS NULL OR x.org_id::text || '/' || x.concurrency_key <> ALL (busy))
+      FOR UPDATE SKIP LOCKED;
+    RETURN q;
+  END IF;
+  SELECT * INTO q FROM public.execution_queue x
+    WHERE x.status = 'running' AND x.mode = 'queued' AND x.lease_until < clock_timestamp()
+      AND (org IS NULL OR x.org_id = org)
+    ORDER BY x.lease_until LIMIT 1 FOR UPDATE SKIP LOCKED;
+  IF q.id IS NOT NULL THEN
+    RETURN q;
+  END IF;
+  FOREACH turn IN ARRAY coalesce(nodeai.queue_turns(org), '{}') LOOP
+    SELECT * INTO q FROM public.execution_queue x
+      WHERE x.org_id = turn AND x.status = 'waiting' AND x.run_after <= clock_timestamp()
+        AND (x.concurrency_key IS NULL OR x.org_id::text || '/' || x.concurrency_key <> ALL (busy))
+      ORDER BY x.run_after, x.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    IF q.id IS NULL THEN
+      SELECT * INTO q FROM public.execution_queue x
+        WHERE x.org_id = turn AND x.status = 'queued' AND x.run_after <= clock_timestamp()
+          AND (x.concurrency_key IS NULL OR x.org_id::text || '/' || x.concurrency_key <> ALL (busy))
+        ORDER BY x.priority DESC, x.run_after, x.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+    END IF;
+    EXIT WHEN q.id IS NOT NULL;
+  END LOOP;
+  RETURN q;
+END
+$$;

@@ -30,8 +30,8 @@ pub use egress::{Egress, egress};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
-    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RULES,
-    Reused, RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
+    AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RULES, Reused,
+    RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
 };
 pub use nodeai_guard::host_matches;
 pub use nodes::{

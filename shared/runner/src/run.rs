@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nodeai_engine::{
-    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, RULES, Run, RunBudget, RunError, RunStarted, Status,
-    Totals, What,
+    Compiled, Event, Illegal, MOST_DEPTH, MOST_STEPS, RULES, Run, RunBudget, RunError, RunStarted,
+    Status, Totals, What,
 };
 use nodeai_telemetry::{Span, TraceContext};
 use serde_json::Value;

@@ -46,7 +46,7 @@ pub enum Mode {
 /// What the queue goes by.
 #[derive(Debug, Clone, Default)]
 pub struct Queued {
-    /// From -100 to 100; higher ones begin first.
+    /// From -100 to 100; of an organisation's runs higher ones begin first.
     pub priority: i32,
     /// Runs of the organisation with the same key share its places.
     pub concurrency_key: Option<String>,
