@@ -31,7 +31,7 @@ pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_templ
 pub use fault::Fault;
 pub use log::{
     AttemptResult, CallMeta, CancelReason, Event, MOST_DEPTH, MOST_STEPS, NodeError, RULES, Reused,
-    RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
+    RunError, RunStarted, Shortcut, Spend, Status, Wait, WaitKind, What, unsettled_of,
 };
 pub use nodeai_guard::host_matches;
 pub use nodes::{

@@ -1,6 +1,7 @@
 //! The run log: append-only events from which everything else about a run follows. Names
 //! and fields are stable; recorded logs must replay for ever.
 
+mod spend;
 mod started;
 
 use nodeai_llm::Usage;
@@ -8,6 +9,7 @@ use nodeai_telemetry::SpanId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::spend::{Spend, unsettled_of};
 pub use self::started::{MOST_DEPTH, MOST_STEPS, RULES, Reused, RunStarted};
 use crate::nodes::LogLine;
 use crate::template::TemplateError;
@@ -49,6 +51,9 @@ pub enum What {
         /// What went in, rendered, with secrets blanked, cut to size.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Value>,
+        /// What its first call to a model may cost, where the run has a limit and somebody else may have to go on with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        most: Option<Spend>,
     },
     /// Fact: an attempt ended.
     AttemptFinished {
@@ -353,6 +358,9 @@ pub struct CallMeta {
     /// Cost in pico-USD; none when the price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_pusd: Option<i64>,
+    /// What it may have cost beside that: calls that ended without telling, counted in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Spend>,
     /// The prices by which it was reckoned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,

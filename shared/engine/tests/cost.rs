@@ -112,6 +112,7 @@ fn drive(plan: &Arc<Compiled>) {
             attempt,
             span_id: SpanId::from_random([2; 8]),
             input: run.input_of(&node, Some(&effect)),
+            most: None,
         };
         take(&mut run, &mut commands, fact);
         let result = match effect {

@@ -69,6 +69,7 @@ impl Hand {
             attempt,
             span_id: SpanId::from_random([2; 8]),
             input: None,
+            most: None,
         });
         attempt
     }

@@ -175,6 +175,7 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
                     attempt,
                     span_id,
                     input: None,
+                    most: None,
                 });
                 player.act(node, attempt, script.next().expect("a turn"));
             }

@@ -17,14 +17,14 @@ use futures::future::{Either, join_all, select};
 use http::HeaderMap;
 use nodeai_engine::{
     AttemptResult, CallMeta, Compiled, Effect, HttpBatch, HttpCall, HttpReply, LogLine, NodeError,
-    NodeOutcome, Paged, Redactor, Run, Shortcut, SqlCall,
+    NodeOutcome, Paged, Redactor, Run, Shortcut, Spend, SqlCall,
 };
 use serde_json::Value;
 use url::Url;
 
 use self::body::{read, read_start, too_large};
 use self::hop::Hop;
-use crate::budget::Meter;
+use crate::budget::{Bill, Meter};
 use crate::secrets::Held;
 use crate::{
     CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
@@ -61,6 +61,8 @@ pub(crate) struct Which {
     pub(crate) traceparent: String,
     /// How many calls this attempt has made.
     pub(crate) calls: Cell<u32>,
+    /// What its calls have cost.
+    pub(crate) bill: Rc<Bill>,
     /// Where its result is kept, and for how many ms.
     pub(crate) cache: Option<(String, u64)>,
 }
@@ -96,11 +98,17 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 .clock
                 .sleep(which.timeout_ms.saturating_mul(1_000))
         );
-        let work = pin!(self.work(which, effect));
-        let (call, result) = match select(work, limit).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(_) => (known, Err(NodeError::timeout(which.timeout_ms))),
+        let work = Box::pin(self.work(which, effect));
+        let (mut call, result, unsettled) = match select(work, limit).await {
+            Either::Left(((call, result), _)) => (call, result, which.bill.untold()),
+            Either::Right((_, work)) => {
+                // What it has reserved goes on its bill.
+                drop(work);
+                let late = NodeError::timeout(which.timeout_ms);
+                (known, Err(late), which.bill.all())
+            }
         };
+        call.unsettled = Some(unsettled).filter(|spend| *spend != Spend::default());
         (self.blank_call(call), self.blank_result(result))
     }
 

@@ -15,7 +15,7 @@ use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture,
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
     AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Event, Redactor, Run, Status,
-    What, spans_of, totals_of,
+    What, spans_of, totals_of, unsettled_of,
 };
 use serde_json::Value;
 
@@ -39,7 +39,11 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
         guard: &options.guard,
         user_id: options.user_id.as_deref(),
         plan: plan.clone(),
-        meter: Meter::new(options.budget.and(plan.budget()), totals_of(log)),
+        meter: Meter::new(
+            options.budget.and(plan.budget()),
+            totals_of(log),
+            unsettled_of(log),
+        ),
         redactor: RefCell::new(Redactor::default()),
         closed: Cell::new(false),
     }
@@ -331,6 +335,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                         idempotency_key: String::new(),
                         traceparent: String::new(),
                         calls: Cell::new(0),
+                        bill: Rc::default(),
                         cache: None,
                     })
                     .await;

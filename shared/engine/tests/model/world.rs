@@ -193,6 +193,7 @@ impl World {
                     attempt,
                     span_id: SpanId::from_random(self.spans.to_be_bytes()),
                     input: None,
+                    most: None,
                 };
                 if self.run.clone().accept(fact.clone(), self.now_us).is_err() {
                     // Its loop has failed meanwhile.

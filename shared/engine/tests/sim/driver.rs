@@ -133,6 +133,7 @@ impl Driver {
                     attempt,
                     span_id,
                     input: None,
+                    most: None,
                 })?;
                 self.pending.push(Pending::Attempt { node, attempt });
             }
