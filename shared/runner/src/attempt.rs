@@ -27,7 +27,7 @@ use self::hop::Hop;
 use crate::budget::{Bill, Meter};
 use crate::secrets::Held;
 use crate::{
-    CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
+    CachePort, Clock, Entropy, HttpPort, Ports, Refused, Secret, SecretError, SecretPort, Sink,
     TransportError, UrlGuard,
 };
 
@@ -263,6 +263,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     }
 
     async fn run_sql(&self, which: &Which, call: &SqlCall) -> Result<NodeOutcome, NodeError> {
+        self.guard.check_listed(&call.place).map_err(not_allowed)?;
         self.plan.check_egress(&which.node, &call.place)?;
         which.held.check(&call.place)?;
         let answer = self.ports.databases.run(call).await?;
@@ -271,7 +272,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 
     pub(crate) fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {
         let refused = self.guard.check(url);
-        refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))?;
+        refused.map_err(not_allowed)?;
         self.plan.check_egress(&which.node, url)?;
         which.held.check(url)
     }
@@ -358,6 +359,15 @@ fn add_key(headers: &mut HeaderMap, key: &str) {
     {
         headers.entry("idempotency-key").or_insert(key);
     }
+}
+
+/// The guard's refusal as the node's error.
+fn not_allowed(refused: Refused) -> NodeError {
+    let kind = match refused {
+        Refused::Unlisted(_) => "egress_refused",
+        _ => "url_refused",
+    };
+    NodeError::new(kind, refused.to_string(), false)
 }
 
 /// The vault's failure as the node's.

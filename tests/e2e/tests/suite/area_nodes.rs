@@ -320,3 +320,35 @@ fn a_workflow_that_is_its_own_tool_ends() {
         runs.text
     );
 }
+
+#[test]
+fn what_is_called_for_a_node_keeps_to_the_workflows_hosts() {
+    let me = app().tenant();
+    tools::registered(&me, &tools::function("weather", json!({})));
+    let hook = json!({"name": "partner", "url": format!("{}/web/echo", app().llm.url), "event_types": ["alert.opened"]});
+    let hook = me.post("/api/v1/webhooks", &hook);
+    assert_status(&hook, 201);
+    let send = json!({"webhook": hook.json["id"], "event_type": "order.shipped", "data": {}});
+    let call = json!({"tool": "weather", "arguments": {}});
+    // The same through a workflow that is a tool, which has no list of its own.
+    workflow_tool(&me, "ask", &chain(&[("call", "tool", call.clone())]));
+    let host = app().llm.url.trim_start_matches("http://");
+    for (node, data) in [
+        ("tool", call),
+        ("webhook", send),
+        ("tool", json!({"tool": "ask", "arguments": {}})),
+    ] {
+        let mut document = chain(&[("n", node, data)]);
+        document["settings"] = json!({"egress": []});
+        let refused = error(&me, &document, json!({}));
+        assert!(
+            refused["message"]
+                .as_str()
+                .unwrap()
+                .contains("settings.egress"),
+            "{refused}"
+        );
+        document["settings"] = json!({"egress": [host]});
+        output(&me, &document, json!({}));
+    }
+}
