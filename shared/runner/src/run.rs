@@ -93,8 +93,11 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: C
     let shared = shared(ports, &options, &plan, &[]);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new(), None);
     driver.accept(began).await;
-    let deadline_us = deadline_us(ports.clock.now_us(), &options);
-    finished(driver.drive(deadline_us, signals).await)
+    let (deadline_us, timeout_ms) = (
+        deadline_us(ports.clock.now_us(), &options),
+        options.timeout_ms,
+    );
+    finished(driver.drive(deadline_us, timeout_ms, signals).await)
 }
 
 /// Takes a run up again from its log. Attempts that were at work when it stopped are
@@ -111,10 +114,15 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
 ) -> Result<Finished, Illegal> {
     let shared = shared(ports, &options, &plan, &log);
     let (run, missing) = Run::replay(plan, &log)?;
-    let deadline_us = deadline_us(ports.clock.now_us(), &options);
+    let (deadline_us, timeout_ms) = (
+        deadline_us(ports.clock.now_us(), &options),
+        options.timeout_ms,
+    );
     let mut driver = Driver::new(&shared, run, log, None);
     driver.take_over(missing).await;
-    Ok(finished(driver.drive(deadline_us, signals).await))
+    Ok(finished(
+        driver.drive(deadline_us, timeout_ms, signals).await,
+    ))
 }
 
 /// The first fact of a run.
