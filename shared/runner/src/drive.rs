@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{
-    AbortHandle, Abortable, Either, FusedFuture, FutureExt, LocalBoxFuture, select,
+    AbortHandle, Abortable, Either, FusedFuture, FutureExt, LocalBoxFuture, pending, select,
 };
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
@@ -50,6 +50,9 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
         closed: Cell::new(false),
     }
 }
+
+/// How often the driver looks whether its listener is still there, µs.
+const BEAT_US: u64 = 1_000_000;
 
 /// Something that the driver waited for.
 enum Done {
@@ -144,6 +147,8 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             over.map(|()| Signal::Cancel(CancelReason::Timeout)).fuse()
         };
         let mut limit = pin!(limit_at(self.deadline_us()));
+        let listened = self.shared.ports.sink.wants_events();
+        let mut beat = pin!(clock.sleep(BEAT_US));
         let waits = Waits::default();
         let mut signal = signals.next(&waits).boxed_local();
         while self.run.outcome().is_none() {
@@ -180,12 +185,30 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 self.cancel(CancelReason::Shutdown).await;
                 break;
             }
-            let early = select(&mut limit, &mut signal);
-            let next = match select(self.tasks.next(), early).await {
-                Either::Left((Some(done), _)) => Next::Done(done),
-                // Only somebody outside can make it go on, or its time limit.
-                Either::Left((None, early)) => Next::Signal(early.await.factor_first().0),
-                Either::Right((said, _)) => Next::Signal(said.factor_first().0),
+            let next = {
+                let done = match self.tasks.is_empty() {
+                    // Only somebody outside can make it go on, or its time limit.
+                    true => Either::Left(pending()),
+                    false => Either::Right(self.tasks.next()),
+                };
+                let event = select(done, select(&mut limit, &mut signal));
+                let event = match listened {
+                    false => Some(event.await),
+                    true => match select(event, &mut beat).await {
+                        Either::Left((event, _)) => Some(event),
+                        Either::Right(_) => None,
+                    },
+                };
+                match event {
+                    Some(Either::Left((done, _))) => done.map(Next::Done),
+                    Some(Either::Right((said, _))) => Some(Next::Signal(said.factor_first().0)),
+                    None => None,
+                }
+            };
+            let Some(next) = next else {
+                beat.set(clock.sleep(BEAT_US));
+                self.look_after_the_listener().await;
+                continue;
             };
             match next {
                 // The attempt ended because nobody listens: the run is cancelled, not failed.
@@ -211,6 +234,12 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         Ended::Finished {
             finished: Box::new(self.finish()),
             kept,
+        }
+    }
+
+    async fn look_after_the_listener(&self) {
+        if !self.shared.closed.get() && self.shared.ports.sink.beat().await.is_err() {
+            self.shared.closed.set(true);
         }
     }
 
