@@ -158,3 +158,43 @@ BEGIN
   RETURN q;
 END
 $$;
+
+-- Forks --------------------------------------------------------------------------------------------------------------
+
+-- As before; a fork that is asked for without a "budget" has that of the run it comes from, and is told it.
+CREATE OR REPLACE FUNCTION public.fork_start(p jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
+DECLARE
+  e jsonb := p -> 'execution';
+  org uuid := coalesce(nullif(e ->> 'org_id', ''), nodeai.claims() ->> 'org_id')::uuid;
+  origin public.execution_queue;
+  made public.execution_queue;
+  answer jsonb;
+  deployed boolean;
+BEGIN
+  SELECT * INTO origin FROM public.execution_queue x WHERE x.id = (e ->> 'forked_from')::uuid AND x.org_id = org;
+  IF origin.id IS NULL THEN
+    RETURN '{"outcome":"missing"}';
+  END IF;
+  deployed := origin.deployment_id IS NOT NULL AND e ->> 'workflow_id' IS NOT NULL;
+  IF deployed AND NOT nodeai.holds('deployments:run') THEN
+    RETURN '{"outcome":"forbidden"}';
+  END IF;
+  IF nullif(e -> 'budget', 'null') IS NULL AND origin.budget IS NOT NULL THEN
+    p := jsonb_set(p, '{execution,budget}', origin.budget);
+  END IF;
+  answer := public.run_start(p);
+  IF answer ->> 'outcome' <> 'started' THEN
+    RETURN answer;
+  END IF;
+  UPDATE public.execution_queue q SET
+    forked_from = origin.id, forked_node = e ->> 'forked_node',
+    deployment_id = CASE WHEN deployed THEN origin.deployment_id END,
+    deployment_version = CASE WHEN deployed THEN origin.deployment_version END,
+    environment = CASE WHEN deployed THEN origin.environment END,
+    variables = CASE WHEN deployed THEN origin.variables END
+  WHERE q.id = (e ->> 'id')::uuid AND q.org_id = org RETURNING * INTO made;
+  RETURN answer || jsonb_build_object('execution', nodeai.execution_view(made), 'environment', made.environment,
+    'budget', made.budget);
+END
+$$;

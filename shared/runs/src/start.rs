@@ -109,6 +109,9 @@ struct Answer {
     environment: Option<String>,
     #[serde(default)]
     budgets: Option<Standing>,
+    /// What it may cost, where the store knows that from an earlier run.
+    #[serde(default)]
+    budget: Option<RunBudget>,
 }
 
 #[derive(Deserialize)]
@@ -169,7 +172,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         name,
         environment: answer.environment,
         plan,
-        budget: ask.budget,
+        budget: ask.budget.and(answer.budget.unwrap_or_default()),
         standing: answer.budgets,
         private: ask.private,
     })))
@@ -188,12 +191,14 @@ fn arguments<S: Scope>(
         // Renewed every second while it runs; housekeeping fails the runs of instances that died.
         "lease_us": LEASE_US,
     });
+    if ask.budget.limits() {
+        execution["budget"] = json!(ask.budget);
+    }
     if let Mode::Queued(queued) = &ask.mode {
         execution["priority"] = json!(queued.priority);
         execution["concurrency_key"] = json!(queued.concurrency_key);
         execution["concurrency_limit"] = json!(queued.concurrency_limit);
         execution["run_after_us"] = json!(queued.run_after_us);
-        execution["budget"] = json!(ask.budget);
     }
     if let (Some(all), Some(target)) = (execution.as_object_mut(), ask.target.as_object()) {
         all.extend(target.clone());
