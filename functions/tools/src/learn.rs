@@ -5,7 +5,6 @@ use crate::model::Stored;
 use crate::outbound::{self, Failure};
 use crate::remote;
 use nodeai_app::{Caller, Scope};
-use nodeai_guard::UrlGuard;
 use nodeai_http::{FieldError, Problem};
 use nodeai_toolkit::Fault;
 use nodeai_toolkit::function::Function;
