@@ -4,10 +4,10 @@ use crate::model::as_stored;
 use crate::recording::Recorded;
 use crate::{WorkflowsRun, recording};
 use nodeai_app::{Caller, PathId, Valid};
-use nodeai_engine::{Compiled, Fault, Labels, RunBudget, RunStarted, What};
+use nodeai_engine::{Compiled, Fault, Labels, RunStarted, What};
 use nodeai_http::{Check, Checker, FieldError, Problem};
 use nodeai_runs::plan::{compiled, ready};
-use nodeai_runs::{Ask, Mode, Reply, run};
+use nodeai_runs::{Ask, BudgetInput, Mode, Reply, run};
 use nodeai_travel::{Forked, edited, fork};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +31,10 @@ pub struct ForkRequest {
     /// Server-sent events as the run goes instead of one answer at its end.
     #[serde(default)]
     stream: bool,
+    /// What the run may cost; that of the run it comes from unless given. The lower of this and the definition's
+    /// `settings.budget` counts.
+    #[serde(default)]
+    budget: Option<BudgetInput>,
 }
 
 /// Edits of the workflow that ran, for this run alone. One of the two.
@@ -48,6 +52,9 @@ pub struct Edits {
 impl Check for ForkRequest {
     fn check(&self, c: &mut Checker) {
         c.length(&self.from, 1, 2_000, "/from");
+        if let Some(budget) = &self.budget {
+            budget.check(c);
+        }
         let Some(edits) = &self.edits else { return };
         let one = edits.definition.is_some() != edits.node_data.is_some();
         let detail = "give either definition or node_data";
@@ -93,7 +100,7 @@ pub async fn handle(
         } else {
             Mode::Sync
         },
-        budget: RunBudget::default(),
+        budget: request.budget.map(BudgetInput::limit).unwrap_or_default(),
         labels: labels_of(&recorded),
         private: false,
     };

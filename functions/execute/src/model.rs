@@ -44,7 +44,7 @@ pub struct RunRequest {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueueOptions {
-    /// From -100 to 100; runs of higher priority begin first.
+    /// From -100 to 100; of an organisation's runs those of higher priority begin first.
     #[serde(default)]
     pub priority: i32,
     /// Begins this many milliseconds from now at the earliest; up to 366 days.

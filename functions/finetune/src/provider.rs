@@ -200,7 +200,9 @@ impl Provider {
             return Err(Failed::Said(Problem::provider_refused(why())));
         }
         body.ok_or_else(|| {
-            Failed::Broken(Problem::provider_refused("the provider's answer is not JSON"))
+            Failed::Broken(Problem::provider_refused(
+                "the provider's answer is not JSON",
+            ))
         })
     }
 

@@ -40,7 +40,10 @@ pub async fn handle(
         rows: &rows,
     };
     let text = |pusd: Option<i64>| pusd.map(|pusd| usd(i128::from(pusd)));
-    let pairs = input.models.iter().zip(trial.estimates(&prices, clock::now_us()));
+    let pairs = input
+        .models
+        .iter()
+        .zip(trial.estimates(&prices, clock::now_us()));
     let shown = pairs.map(|(candidate, estimate)| Estimated {
         model: candidate.model.clone(),
         prompt_tokens: estimate.prompt_tokens,

@@ -5,7 +5,6 @@ use crate::model::Stored;
 use crate::outbound::{self, Failure};
 use crate::remote;
 use nodeai_app::{Caller, Scope};
-use nodeai_guard::UrlGuard;
 use nodeai_http::{FieldError, Problem};
 use nodeai_toolkit::Fault;
 use nodeai_toolkit::function::Function;
@@ -50,7 +49,7 @@ pub async fn fetch_document<S: Scope>(caller: &Caller<S>, url: &str) -> Result<D
     let wrong =
         |code: &str, detail: String| Problem::fields(vec![FieldError::body(at, code, detail)]);
     let url = Url::parse(url).map_err(|error| wrong("format", error.to_string()))?;
-    let guard = UrlGuard::configured(&**caller.cx.env()).await;
+    let guard = caller.cx.guard().await;
     caller.session.release();
     let mut request = Outgoing::new("GET", url);
     request.set_header(

@@ -5,7 +5,7 @@ use futures::StreamExt;
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyDataStream;
 use nodeai_edge::http_client;
-use nodeai_guard::UrlGuard;
+use nodeai_guard::{Refused, UrlGuard};
 use nodeai_ports::SendError;
 use nodeai_toolkit::request::Outgoing;
 use url::Url;
@@ -91,7 +91,13 @@ pub fn guarded(guard: &UrlGuard, url: &Url, confidential: bool) -> Result<(), Fa
         true => guard.check_confidential(url),
         false => guard.check(url),
     };
-    checked.map_err(|refused| Failure::new("url_refused", refused.to_string()))
+    checked.map_err(|refused| {
+        let kind = match refused {
+            Refused::Unlisted(_) => "egress_refused",
+            _ => "url_refused",
+        };
+        Failure::new(kind, refused.to_string())
+    })
 }
 
 /// Sends a request and reads an answer of at most so many bytes. Errors: why there is none.

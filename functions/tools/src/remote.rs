@@ -93,7 +93,7 @@ impl<'a, S: Scope> Reach<'a, S> {
         let url = Url::parse(&server.url);
         let url = url.map_err(|error| Problem::conflict(format!("the tool's URL: {error}")))?;
         Ok(Self {
-            guard: UrlGuard::configured(&**caller.cx.env()).await,
+            guard: caller.cx.guard().await,
             caller,
             server,
             url,

@@ -7,6 +7,7 @@ use crate::errors::storage_problem;
 use crate::settings::Settings;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use nodeai_guard::{EGRESS_FIELD, UrlGuard};
 use nodeai_http::Problem;
 use nodeai_ports::Env;
 use nodeai_store::{Rate, Session, Store};
@@ -93,6 +94,15 @@ impl Cx {
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Which URLs of users' may be called for this request: by the operator's rules, and by the hosts that a run which asks
+    /// keeps to.
+    pub async fn guard(&self) -> UrlGuard {
+        let lists = self.headers.get_all(EGRESS_FIELD).into_iter();
+        // What cannot be read allows nothing.
+        let lists = lists.map(|list| list.to_str().unwrap_or_default());
+        UrlGuard::configured(&**self.env()).await.narrowed(lists)
     }
 
     /// The client's address as the host saw it.

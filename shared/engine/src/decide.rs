@@ -132,10 +132,19 @@ impl Run {
         hex(&hasher.finalize()[..16])
     }
 
-    /// Where the result of a call is kept, and for how many ms; none when it is not.
-    pub fn cache_key(&self, node: &str, effect: &Effect) -> Option<(String, u64)> {
+    /// Where the result of a call is kept, and for how many ms; none when it is not. What may depend on who acts is kept
+    /// for that user alone, and not at all for nobody.
+    pub fn cache_key(
+        &self,
+        node: &str,
+        effect: &Effect,
+        user: Option<&str>,
+    ) -> Option<(String, u64)> {
         let ttl_ms = self.ready_at(self.place(node)?).settings.cache?.ttl_ms;
-        let what = effect.identity()?;
+        let mut what = effect.identity()?;
+        if effect.is_personal() {
+            what = json!([user?, what]);
+        }
         Some((hex(&Sha256::digest(what.to_string())), ttl_ms))
     }
 

@@ -246,6 +246,18 @@ impl Compiled {
         Ok(())
     }
 
+    /// The lists of hosts that a node is held to, for who calls hosts on its behalf.
+    pub fn egress_of(&self, node: &str) -> impl Iterator<Item = &[String]> {
+        let docs = match self.docs.iter().any(|doc| doc.egress.is_some()) {
+            true => self.docs_to(node),
+            false => Vec::new(),
+        };
+        let lists = docs
+            .into_iter()
+            .map(move |doc| self.docs[doc].egress.as_deref());
+        lists.flatten()
+    }
+
     /// The documents from the one that runs to the one that a node is of.
     fn docs_to(&self, node: &str) -> Vec<usize> {
         let mut docs = vec![0];

@@ -30,8 +30,8 @@ pub use egress::{Egress, egress};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
-    AttemptResult, CallMeta, CancelReason, Event, Labels, MOST_DEPTH, MOST_STEPS, NodeError,
-    Reused, RunError, RunStarted, Shortcut, Status, Wait, WaitKind, What,
+    AttemptResult, CallMeta, CancelReason, Event, Labels, MOST_DEPTH, MOST_STEPS, NodeError, RULES,
+    Reused, RunError, RunStarted, Shortcut, Spend, Status, Wait, WaitKind, What, unsettled_of,
 };
 pub use nodeai_guard::host_matches;
 pub use nodes::{

@@ -1,13 +1,16 @@
 //! The run log: append-only events from which everything else about a run follows. Names
 //! and fields are stable; recorded logs must replay for ever.
 
-use std::collections::BTreeMap;
+mod spend;
+mod started;
 
 use nodeai_llm::Usage;
-use nodeai_telemetry::{SpanId, TraceId};
+use nodeai_telemetry::SpanId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::spend::{Spend, unsettled_of};
+pub use self::started::{Labels, MOST_DEPTH, MOST_STEPS, RULES, Reused, RunStarted};
 use crate::nodes::LogLine;
 use crate::template::TemplateError;
 
@@ -48,6 +51,9 @@ pub enum What {
         /// What went in, rendered, with secrets blanked, cut to size.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<Value>,
+        /// What its first call to a model may cost, where the run has a limit and somebody else may have to go on with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        most: Option<Spend>,
     },
     /// Fact: an attempt ended.
     AttemptFinished {
@@ -176,98 +182,6 @@ impl What {
                 | Self::RunCancelRequested { .. }
         )
     }
-}
-
-/// How a run begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunStarted {
-    /// The execution's id.
-    pub execution_id: String,
-    /// The run's trace.
-    pub trace_id: TraceId,
-    /// The run's own span.
-    pub span_id: SpanId,
-    /// The span of the request that started it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent_span_id: Option<SpanId>,
-    /// The workflow's name.
-    #[serde(default)]
-    pub name: String,
-    /// The inputs, checked and with defaults, secrets blanked.
-    pub inputs: Value,
-    /// SHA-256 of what the document means, in hex: a log replays only on the same document.
-    pub definition_hash: String,
-    /// Where the waits between retries come from.
-    pub seed: u32,
-    /// Most attempts at the same time.
-    pub max_concurrency: u32,
-    /// How deep workflows may call workflows.
-    #[serde(default = "most_depth", skip_serializing_if = "is_most_depth")]
-    pub max_depth: u32,
-    /// Most nodes that may run, each iteration's counted anew.
-    #[serde(default = "most_steps", skip_serializing_if = "is_most_steps")]
-    pub max_steps: u64,
-    /// What nodes gave in another run, by node: taken here in place of their work.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub reused: BTreeMap<String, Reused>,
-    /// By what its spans are found and counted.
-    #[serde(default, skip_serializing_if = "Labels::is_empty")]
-    pub labels: Labels,
-}
-
-/// What the caller says of a run, for its spans: nodes see nothing of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Labels {
-    /// The session or conversation that it belongs to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<String>,
-    /// The caller's own user for whom it is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_user: Option<String>,
-    /// Words to find it by.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-    /// The version of the prompt that its model calls are made with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt_version: Option<String>,
-}
-
-impl Labels {
-    /// Whether nothing was said.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// What a node gave in another run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Reused {
-    /// Its output.
-    pub output: Value,
-    /// The handle whose edges were taken.
-    pub handle: String,
-}
-
-/// How deep workflows may call workflows where nothing else is said.
-pub const MOST_DEPTH: u32 = 10;
-/// Most nodes that one run may run where nothing else is said.
-pub const MOST_STEPS: u64 = 1_000_000;
-
-fn most_depth() -> u32 {
-    MOST_DEPTH
-}
-
-fn is_most_depth(depth: &u32) -> bool {
-    *depth == MOST_DEPTH
-}
-
-fn most_steps() -> u64 {
-    MOST_STEPS
-}
-
-fn is_most_steps(steps: &u64) -> bool {
-    *steps == MOST_STEPS
 }
 
 /// How an attempt ended.
@@ -444,6 +358,9 @@ pub struct CallMeta {
     /// Cost in pico-USD; none when the price is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_pusd: Option<i64>,
+    /// What it may have cost beside that: calls that ended without telling, counted in full.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Spend>,
     /// The prices by which it was reckoned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,

@@ -113,6 +113,7 @@ impl View<'_> {
                 attempt,
                 span_id,
                 input,
+                ..
             } => {
                 let kind = kind_of(node).unwrap_or_default();
                 let trace = self.started.trace_id;

@@ -43,6 +43,7 @@ impl Hand {
             max_concurrency: 8,
             max_depth: 3,
             max_steps,
+            rules: nodeai_engine::RULES,
             reused: Default::default(),
             labels: Default::default(),
         })));
@@ -69,6 +70,7 @@ impl Hand {
             attempt,
             span_id: SpanId::from_random([2; 8]),
             input: None,
+            most: None,
         });
         attempt
     }
@@ -355,13 +357,71 @@ fn a_call_is_kept_under_what_it_sends() {
         let mut hand = Hand::start(&document, json!({}));
         hand.step("in");
         let effect = hand.run.decide("get", &BTreeMap::new()).expect("decided");
-        hand.run.cache_key("get", &effect)
+        hand.run.cache_key("get", &effect, None)
     };
     assert_eq!(key(call("https://example.com/a", false)), None);
     let kept = key(call("https://example.com/a", true)).expect("kept");
     assert_eq!((kept.0.len(), kept.1), (64, 60_000));
     assert_eq!(key(call("https://example.com/a", true)), Some(kept.clone()));
     assert_ne!(key(call("https://example.com/b", true)), Some(kept));
+}
+
+#[test]
+fn a_node_that_costs_host_after_host_is_left_to_the_queue() {
+    let document = around(
+        &[json!({"id": "get", "type": "http", "data": {"url": "https://example.com/"}})],
+        &[edge("in", "get"), edge("get", "out")],
+        "{{ nodes.get.output }}",
+    );
+    let mut hand = Hand::start(&document, json!({}));
+    hand.step("in");
+    let lose = |hand: &mut Hand| {
+        let attempt = hand.begin("get");
+        let error = NodeError::lost();
+        hand.end("get", attempt, AttemptResult::Error { error });
+        // The next attempt comes at once.
+        let due = What::RetryDue { node: "get".into() };
+        if hand.run.outcome().is_none() {
+            hand.take(due);
+        }
+    };
+    // A dead letter, given back, and one again: five hosts each time.
+    (0..10).for_each(|_| lose(&mut hand));
+    assert!(hand.run.outcome().is_none());
+    // What no queue ends, ends all the same.
+    (10..26).for_each(|_| lose(&mut hand));
+    assert_eq!(hand.outcome().2, "lost");
+}
+
+#[test]
+fn what_a_connection_gave_is_kept_for_its_user_alone() {
+    let key = |more: Value, user: Option<&str>| {
+        let mut data = json!({"url": "https://example.com/me", "cache": {"ttl_ms": 60_000}});
+        data.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().expect("an object").clone());
+        let document = around(
+            &[json!({"id": "get", "type": "http", "data": data})],
+            &[edge("in", "get"), edge("get", "out")],
+            "x",
+        );
+        let mut hand = Hand::start(&document, json!({}));
+        hand.step("in");
+        let effect = hand.run.decide("get", &BTreeMap::new()).expect("decided");
+        hand.run.cache_key("get", &effect, user)
+    };
+    let by_connection = || json!({"auth": {"connection": "mail"}});
+    assert_eq!(
+        key(by_connection(), Some("ada")),
+        key(by_connection(), Some("ada"))
+    );
+    assert_ne!(
+        key(by_connection(), Some("ada")),
+        key(by_connection(), Some("bob"))
+    );
+    assert_eq!(key(by_connection(), None), None);
+    // What anybody would have got counts for anybody.
+    assert_eq!(key(json!({}), Some("ada")), key(json!({}), Some("bob")));
 }
 
 #[test]
@@ -409,7 +469,8 @@ fn agents_are_kept_under_what_their_tools_see() {
         hand.step("each");
         let effect = hand.run.decide("each[0]/ask", &BTreeMap::new());
         let effect = effect.expect("decided");
-        hand.run.cache_key("each[0]/ask", &effect).expect("kept").0
+        let key = hand.run.cache_key("each[0]/ask", &effect, Some("ada"));
+        key.expect("kept").0
     };
     assert_eq!(key("{{ 1 }}", 1), key("{{ 1 }}", 2));
     assert_ne!(key("{{ item }}", 1), key("{{ item }}", 2));

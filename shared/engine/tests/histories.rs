@@ -160,6 +160,8 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
         max_concurrency: 4,
         max_depth: nodeai_engine::MOST_DEPTH,
         max_steps: nodeai_engine::MOST_STEPS,
+        // By the rules of when they were recorded.
+        rules: 0,
         reused: Default::default(),
         labels: Default::default(),
     })));
@@ -175,6 +177,7 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
                     attempt,
                     span_id,
                     input: None,
+                    most: None,
                 });
                 player.act(node, attempt, script.next().expect("a turn"));
             }

@@ -28,12 +28,21 @@ pub enum Refused {
     /// The host is private.
     #[error("{0} is a private, local or reserved address; calls to it are not allowed")]
     Private(String),
+    /// The host is not one of those that the caller's workflow may reach.
+    #[error("{0} is not among the hosts of the workflow that calls (settings.egress)")]
+    Unlisted(String),
 }
+
+/// The header field by which a run tells an area to which hosts its workflow keeps: patterns of hosts, separated by commas,
+/// once for each list that counts. Whoever sends it can only be allowed less by it.
+pub const EGRESS_FIELD: &str = "x-nodeai-egress";
 
 /// The rule for URLs, with exceptions.
 #[derive(Debug, Clone, Default)]
 pub struct UrlGuard {
     allowed: Vec<String>,
+    /// A URL's host must be in each of them.
+    lists: Vec<Vec<String>>,
 }
 
 impl UrlGuard {
@@ -46,6 +55,36 @@ impl UrlGuard {
                 .map(tidy)
                 .filter(|entry| !entry.is_empty())
                 .collect(),
+            lists: Vec::new(),
+        }
+    }
+
+    /// The guard that also keeps to lists of hosts, as fields named [`EGRESS_FIELD`] have them.
+    #[must_use]
+    pub fn narrowed<'f>(mut self, fields: impl IntoIterator<Item = &'f str>) -> Self {
+        self.lists.extend(fields.into_iter().map(|field| {
+            let entries = field.split(',').map(|entry| entry.trim().to_owned());
+            entries.filter(|entry| !entry.is_empty()).collect()
+        }));
+        self
+    }
+
+    /// The lists of hosts that it keeps to, as fields.
+    pub fn lists(&self) -> impl Iterator<Item = String> {
+        self.lists.iter().map(|list| list.join(","))
+    }
+
+    /// Checks a URL of any scheme against the lists alone.
+    ///
+    /// # Errors
+    /// When its host is not in one of them.
+    pub fn check_listed(&self, url: &Url) -> Result<(), Refused> {
+        let listed = |list: &Vec<String>| list.iter().any(|entry| host_matches(entry, url));
+        match self.lists.iter().all(listed) {
+            true => Ok(()),
+            false => Err(Refused::Unlisted(
+                url.host_str().unwrap_or_default().to_owned(),
+            )),
         }
     }
 
@@ -92,7 +131,7 @@ impl UrlGuard {
         if private && !self.excepts(&host.to_string(), url.port_or_known_default()) {
             return Err(Refused::Private(host.to_string()));
         }
-        Ok(())
+        self.check_listed(url)
     }
 
     fn excepts(&self, host: &str, port: Option<u16>) -> bool {
@@ -194,6 +233,39 @@ mod tests {
         ] {
             check(&UrlGuard::default(), url, true);
         }
+    }
+
+    #[test]
+    fn lists_allow_less_and_never_more() {
+        let guard =
+            UrlGuard::default().narrowed(["*.example.com, example.com", "api.example.com,*.org"]);
+        check(&guard, "https://api.example.com/x", true);
+        for url in [
+            "https://example.com/",
+            "https://other.org/",
+            "http://10.0.0.1/",
+        ] {
+            check(&guard, url, false);
+        }
+        check(
+            &UrlGuard::default().narrowed([""]),
+            "https://example.com/",
+            false,
+        );
+        check(
+            &UrlGuard::default().narrowed(["*"]),
+            "http://10.0.0.1/",
+            false,
+        );
+        let lists: Vec<String> = guard.lists().collect();
+        check(
+            &UrlGuard::default().narrowed(lists.iter().map(String::as_str)),
+            "https://example.com/",
+            false,
+        );
+        let database = Url::parse("postgres://db.example.com/x").expect("a URL");
+        assert!(UrlGuard::default().check_listed(&database).is_ok());
+        assert!(guard.check_listed(&database).is_err());
     }
 
     #[test]

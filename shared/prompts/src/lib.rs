@@ -7,8 +7,8 @@ mod template;
 mod trial;
 
 pub use call::Call;
+pub use changes::{Change, changes};
 /// What models cost, as the cost engine knows it.
 pub use nodeai_llm::Prices;
-pub use changes::{Change, changes};
 pub use template::{Fault, Message, Rendered, Role, Settings, Template};
 pub use trial::{Candidate, Estimate, Trial};

@@ -17,17 +17,17 @@ use futures::future::{Either, join_all, select};
 use http::HeaderMap;
 use nodeai_engine::{
     AttemptResult, CallMeta, Compiled, Effect, HttpBatch, HttpCall, HttpReply, LogLine, NodeError,
-    NodeOutcome, Paged, Redactor, Run, Shortcut, SqlCall,
+    NodeOutcome, Paged, Redactor, Run, Shortcut, Spend, SqlCall,
 };
 use serde_json::Value;
 use url::Url;
 
 use self::body::{read, read_start, too_large};
 use self::hop::Hop;
-use crate::budget::Meter;
+use crate::budget::{Bill, Meter};
 use crate::secrets::Held;
 use crate::{
-    CachePort, Clock, Entropy, HttpPort, Ports, Secret, SecretError, SecretPort, Sink,
+    CachePort, Clock, Entropy, HttpPort, Ports, Refused, Secret, SecretError, SecretPort, Sink,
     TransportError, UrlGuard,
 };
 
@@ -37,6 +37,8 @@ const MOST_REDIRECTS: usize = 5;
 pub(crate) struct Shared<'a, H, C, E, S, L, K> {
     pub(crate) ports: &'a Ports<'a, H, C, E, S, L, K>,
     pub(crate) guard: &'a UrlGuard,
+    /// Who acts.
+    pub(crate) user_id: Option<&'a str>,
     /// What runs.
     pub(crate) plan: Arc<Compiled>,
     /// The run's own limit.
@@ -59,6 +61,8 @@ pub(crate) struct Which {
     pub(crate) traceparent: String,
     /// How many calls this attempt has made.
     pub(crate) calls: Cell<u32>,
+    /// What its calls have cost.
+    pub(crate) bill: Rc<Bill>,
     /// Where its result is kept, and for how many ms.
     pub(crate) cache: Option<(String, u64)>,
 }
@@ -94,11 +98,17 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 .clock
                 .sleep(which.timeout_ms.saturating_mul(1_000))
         );
-        let work = pin!(self.work(which, effect));
-        let (call, result) = match select(work, limit).await {
-            Either::Left((ended, _)) => ended,
-            Either::Right(_) => (known, Err(NodeError::timeout(which.timeout_ms))),
+        let work = Box::pin(self.work(which, effect));
+        let (mut call, result, unsettled) = match select(work, limit).await {
+            Either::Left(((call, result), _)) => (call, result, which.bill.untold()),
+            Either::Right((_, work)) => {
+                // What it has reserved goes on its bill.
+                drop(work);
+                let late = NodeError::timeout(which.timeout_ms);
+                (known, Err(late), which.bill.all())
+            }
         };
+        call.unsettled = Some(unsettled).filter(|spend| *spend != Spend::default());
         (self.blank_call(call), self.blank_result(result))
     }
 
@@ -253,6 +263,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
     }
 
     async fn run_sql(&self, which: &Which, call: &SqlCall) -> Result<NodeOutcome, NodeError> {
+        self.guard.check_listed(&call.place).map_err(not_allowed)?;
         self.plan.check_egress(&which.node, &call.place)?;
         which.held.check(&call.place)?;
         let answer = self.ports.databases.run(call).await?;
@@ -261,7 +272,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
 
     pub(crate) fn check_url(&self, which: &Which, url: &Url) -> Result<(), NodeError> {
         let refused = self.guard.check(url);
-        refused.map_err(|refused| NodeError::new("url_refused", refused.to_string(), false))?;
+        refused.map_err(not_allowed)?;
         self.plan.check_egress(&which.node, url)?;
         which.held.check(url)
     }
@@ -348,6 +359,15 @@ fn add_key(headers: &mut HeaderMap, key: &str) {
     {
         headers.entry("idempotency-key").or_insert(key);
     }
+}
+
+/// The guard's refusal as the node's error.
+fn not_allowed(refused: Refused) -> NodeError {
+    let kind = match refused {
+        Refused::Unlisted(_) => "egress_refused",
+        _ => "url_refused",
+    };
+    NodeError::new(kind, refused.to_string(), false)
 }
 
 /// The vault's failure as the node's.

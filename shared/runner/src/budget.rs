@@ -2,10 +2,11 @@
 //! asked before a call for all that it may cost, and told afterwards what it did cost.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use nodeai_engine::{NodeError, RunBudget, Totals};
+use nodeai_engine::{NodeError, RunBudget, Spend, Totals};
 use nodeai_llm::Prices;
 
 /// Tokens and money.
@@ -20,6 +21,14 @@ pub struct Amount {
 impl Amount {
     pub(crate) fn money(self) -> i64 {
         self.pusd.unwrap_or(0)
+    }
+
+    /// As a log keeps it.
+    pub(crate) fn spend(self) -> Spend {
+        Spend {
+            tokens: self.tokens,
+            pusd: self.money(),
+        }
     }
 }
 
@@ -107,11 +116,12 @@ pub(crate) enum Room {
 }
 
 impl Meter {
-    /// With what has been spent before, by a run that is taken up again.
-    pub(crate) fn new(limit: RunBudget, spent: Totals) -> Self {
+    /// With what has been spent before, by a run that is taken up again, and what may have been.
+    pub(crate) fn new(limit: RunBudget, spent: Totals, unsettled: Spend) -> Self {
+        let tokens = spent.prompt_tokens.saturating_add(spent.completion_tokens);
         let spent = Amount {
-            tokens: spent.prompt_tokens + spent.completion_tokens,
-            pusd: Some(spent.cost_pusd),
+            tokens: tokens.saturating_add(unsettled.tokens),
+            pusd: Some(spent.cost_pusd.saturating_add(unsettled.pusd)),
         };
         Self {
             limit,
@@ -184,22 +194,48 @@ fn sum(a: Amount, b: Amount, sign: i64) -> Amount {
     }
 }
 
+/// What the calls of one attempt have cost so far.
+#[derive(Debug, Default)]
+pub(crate) struct Bill {
+    /// Of those that told.
+    told: Cell<Spend>,
+    /// All that was reserved for the others.
+    untold: Cell<Spend>,
+}
+
+impl Bill {
+    /// What nobody told the cost of.
+    pub(crate) fn untold(&self) -> Spend {
+        self.untold.get()
+    }
+
+    /// Everything.
+    pub(crate) fn all(&self) -> Spend {
+        self.told.get().and(self.untold.get())
+    }
+}
+
 /// What was reserved in the meter for one call. Dropped without an end, as by a time limit or a cancellation, it counts as
 /// spent once the call may have been made.
 pub(crate) struct Hold<'m> {
     meter: &'m Meter,
+    bill: Rc<Bill>,
     most: Amount,
     /// All that the call will have cost, if nobody says otherwise.
     cost: Cell<Amount>,
+    /// Whether somebody has said it.
+    told: bool,
 }
 
 impl<'m> Hold<'m> {
     /// Of an amount that has been taken.
-    pub(crate) fn of(meter: &'m Meter, most: Amount) -> Self {
+    pub(crate) fn of(meter: &'m Meter, bill: &Rc<Bill>, most: Amount) -> Self {
         Self {
             meter,
+            bill: bill.clone(),
             most,
             cost: Cell::default(),
+            told: false,
         }
     }
 
@@ -209,14 +245,21 @@ impl<'m> Hold<'m> {
     }
 
     /// Ends with what it cost; `None` when nobody knows.
-    pub(crate) fn end(self, cost: Option<Amount>) {
+    pub(crate) fn end(mut self, cost: Option<Amount>) {
+        self.told = cost.is_some();
         self.cost.set(cost.unwrap_or(self.most));
     }
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.meter.settle(self.most, self.cost.get());
+        let cost = self.cost.get();
+        self.meter.settle(self.most, cost);
+        let column = match self.told {
+            true => &self.bill.told,
+            false => &self.bill.untold,
+        };
+        column.set(column.get().and(cost.spend()));
     }
 }
 
@@ -256,7 +299,7 @@ mod tests {
             tokens,
             refuse_unpriced: pusd.is_some(),
         };
-        Meter::new(limit, Totals::default())
+        Meter::new(limit, Totals::default(), Spend::default())
     }
 
     /// A linear congruential generator (Knuth's MMIX): tests with numbers that look random and are the same each time.
@@ -296,7 +339,7 @@ mod tests {
                     }
                     _ => {
                         if meter.take(wanted) == Room::Taken {
-                            let hold = Hold::of(&meter, wanted);
+                            let hold = Hold::of(&meter, &Rc::default(), wanted);
                             if dice.roll(5) > 0 {
                                 hold.begin();
                             }
@@ -318,7 +361,7 @@ mod tests {
     fn room_that_others_hold_is_not_gone() {
         let meter = meter(None, Some(100));
         assert_eq!(meter.take(amount(70, 0)), Room::Taken);
-        let hold = Hold::of(&meter, amount(70, 0));
+        let hold = Hold::of(&meter, &Rc::default(), amount(70, 0));
         assert_eq!(meter.take(amount(40, 0)), Room::Held);
         assert!(matches!(meter.take(amount(101, 0)), Room::None(_)));
         hold.end(Some(amount(10, 0)));
@@ -329,13 +372,15 @@ mod tests {
     fn a_call_that_was_dropped_counts_in_full_once_it_was_made() {
         let meter = meter(None, Some(100));
         assert_eq!(meter.take(amount(70, 0)), Room::Taken);
-        drop(Hold::of(&meter, amount(70, 0)));
+        drop(Hold::of(&meter, &Rc::default(), amount(70, 0)));
         assert_eq!(meter.spent.get().tokens, 0);
         assert_eq!(meter.take(amount(70, 0)), Room::Taken);
-        let hold = Hold::of(&meter, amount(70, 0));
+        let hold = Hold::of(&meter, &Rc::default(), amount(70, 0));
         hold.begin();
+        let bill = hold.bill.clone();
         drop(hold);
         assert_eq!(meter.spent.get().tokens, 70);
+        assert_eq!((bill.untold().tokens, bill.all().tokens), (70, 70));
     }
 
     #[test]
@@ -359,12 +404,17 @@ mod tests {
             completion_tokens: 30,
             cost_pusd: 0,
         };
-        let meter = Meter::new(limit, spent);
+        let meter = Meter::new(limit, spent, Spend::default());
         let Room::None(error) = meter.take(amount(11, 0)) else {
             panic!("it was let through");
         };
         assert_eq!(error.kind, "budget_exceeded");
         assert!(error.message.contains("90 of 100"), "{}", error.message);
+        // So does what may have been.
+        let unsettled = Spend { tokens: 6, pusd: 0 };
+        let meter = Meter::new(limit, spent, unsettled);
+        assert!(matches!(meter.take(amount(5, 0)), Room::None(_)));
+        assert_eq!(meter.take(amount(4, 0)), Room::Taken);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::StreamExt;
-use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
+use futures::future::{
+    AbortHandle, Abortable, Either, FusedFuture, FutureExt, LocalBoxFuture, pending, select,
+};
 use futures::stream::FuturesUnordered;
 use nodeai_engine::{
     AttemptResult, CallMeta, CancelReason, Command, Compiled, Due, Event, Redactor, Run, Status,
-    What, spans_of, totals_of,
+    What, spans_of, totals_of, unsettled_of,
 };
 use serde_json::Value;
 
@@ -37,12 +39,20 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
     Shared {
         ports,
         guard: &options.guard,
+        user_id: options.user_id.as_deref(),
         plan: plan.clone(),
-        meter: Meter::new(options.budget.and(plan.budget()), totals_of(log)),
+        meter: Meter::new(
+            options.budget.and(plan.budget()),
+            totals_of(log),
+            unsettled_of(log),
+        ),
         redactor: RefCell::new(Redactor::default()),
         closed: Cell::new(false),
     }
 }
+
+/// How often the driver looks whether its listener is still there, µs.
+const BEAT_US: u64 = 1_000_000;
 
 /// Something that the driver waited for.
 enum Done {
@@ -80,6 +90,9 @@ pub(crate) struct Driver<'a, H, C, E, S, L, K> {
     /// nothing again.
     held: BTreeMap<String, Rc<Held>>,
     deadline_us: i64,
+    /// When its error workflow began, and how long that may take at least.
+    failed_us: Option<i64>,
+    grace_us: i64,
     /// Where the log is kept as it grows, for a run that outlives its driver.
     journal: Option<Journaling<'a>>,
     /// How many events of the log are kept already.
@@ -99,9 +112,12 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         log: Vec<Event>,
         journal: Option<Journaling<'a>>,
     ) -> Self {
+        let failed = |event: &&Event| event.what == What::ErrorWorkflowStarted;
         Self {
             shared,
             run,
+            failed_us: log.iter().find(failed).map(|event| event.at_us),
+            grace_us: 0,
             journal,
             kept: log.len(),
             calls: 0,
@@ -116,13 +132,23 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
     }
 
     /// Drives the run to its end, or as far as its journal lets it.
-    pub(crate) async fn drive(mut self, deadline_us: i64, signals: &impl Signals) -> Ended {
+    pub(crate) async fn drive(
+        mut self,
+        deadline_us: i64,
+        timeout_ms: u64,
+        signals: &impl Signals,
+    ) -> Ended {
         let clock = self.shared.ports.clock;
         self.deadline_us = deadline_us;
-        let left_us = u64::try_from(deadline_us.saturating_sub(clock.now_us())).unwrap_or(0);
-        let limit = clock.sleep(left_us);
-        let limit = limit.map(|()| Signal::Cancel(CancelReason::Timeout));
-        let mut limit = pin!(limit.fuse());
+        self.grace_us = grace_us(timeout_ms);
+        let limit_at = |us: i64| {
+            let left_us = u64::try_from(us.saturating_sub(clock.now_us())).unwrap_or(0);
+            let over = clock.sleep(left_us);
+            over.map(|()| Signal::Cancel(CancelReason::Timeout)).fuse()
+        };
+        let mut limit = pin!(limit_at(self.deadline_us()));
+        let listened = self.shared.ports.sink.wants_events();
+        let mut beat = pin!(clock.sleep(BEAT_US));
         let waits = Waits::default();
         let mut signal = signals.next(&waits).boxed_local();
         while self.run.outcome().is_none() {
@@ -159,12 +185,30 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 self.cancel(CancelReason::Shutdown).await;
                 break;
             }
-            let early = select(&mut limit, &mut signal);
-            let next = match select(self.tasks.next(), early).await {
-                Either::Left((Some(done), _)) => Next::Done(done),
-                // Only somebody outside can make it go on, or its time limit.
-                Either::Left((None, early)) => Next::Signal(early.await.factor_first().0),
-                Either::Right((said, _)) => Next::Signal(said.factor_first().0),
+            let next = {
+                let done = match self.tasks.is_empty() {
+                    // Only somebody outside can make it go on, or its time limit.
+                    true => Either::Left(pending()),
+                    false => Either::Right(self.tasks.next()),
+                };
+                let event = select(done, select(&mut limit, &mut signal));
+                let event = match listened {
+                    false => Some(event.await),
+                    true => match select(event, &mut beat).await {
+                        Either::Left((event, _)) => Some(event),
+                        Either::Right(_) => None,
+                    },
+                };
+                match event {
+                    Some(Either::Left((done, _))) => done.map(Next::Done),
+                    Some(Either::Right((said, _))) => Some(Next::Signal(said.factor_first().0)),
+                    None => None,
+                }
+            };
+            let Some(next) = next else {
+                beat.set(clock.sleep(BEAT_US));
+                self.look_after_the_listener().await;
+                continue;
             };
             match next {
                 // The attempt ended because nobody listens: the run is cancelled, not failed.
@@ -180,6 +224,10 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                     self.hear(said).await;
                 }
             }
+            if limit.is_terminated() {
+                // Its error workflow goes on.
+                limit.set(limit_at(self.deadline_us()));
+            }
         }
         drop(signal);
         let kept = self.kept;
@@ -189,8 +237,15 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
         }
     }
 
+    async fn look_after_the_listener(&self) {
+        if !self.shared.closed.get() && self.shared.ports.sink.beat().await.is_err() {
+            self.shared.closed.set(true);
+        }
+    }
+
     async fn hear(&mut self, said: Signal) {
         match said {
+            Signal::Cancel(CancelReason::Timeout) => self.look_at_the_time().await,
             Signal::Cancel(reason) => self.cancel(reason).await,
             Signal::Lost => {}
             Signal::Answer {
@@ -206,6 +261,20 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 })
                 .await;
             }
+        }
+    }
+
+    /// When the run has to be over: an error workflow has a little time in any case.
+    fn deadline_us(&self) -> i64 {
+        let failed_us = self.failed_us.unwrap_or(i64::MIN);
+        self.deadline_us
+            .max(failed_us.saturating_add(self.grace_us))
+    }
+
+    async fn look_at_the_time(&mut self) {
+        let now_us = self.shared.ports.clock.now_us();
+        if self.run.outcome().is_none() && now_us >= self.deadline_us() {
+            self.cancel(CancelReason::Timeout).await;
         }
     }
 
@@ -261,6 +330,9 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             )
         };
         self.waits_changed |= step.events.iter().any(waits);
+        let failed = |event: &&Event| event.what == What::ErrorWorkflowStarted;
+        let failed_us = step.events.iter().find(failed).map(|event| event.at_us);
+        self.failed_us = self.failed_us.or(failed_us);
         if self.shared.ports.sink.wants_events() {
             let plan = self.run.plan().clone();
             let kind_of = |node: &str| plan.kind_of(node).map(str::to_owned);
@@ -330,6 +402,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                         idempotency_key: String::new(),
                         traceparent: String::new(),
                         calls: Cell::new(0),
+                        bill: Rc::default(),
                         cache: None,
                     })
                     .await;
@@ -339,10 +412,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 return;
             }
             // Nodes without calls never wait: the time limit is looked at here too.
-            if self.run.outcome().is_none() && self.shared.ports.clock.now_us() >= self.deadline_us
-            {
-                self.cancel(CancelReason::Timeout).await;
-            }
+            self.look_at_the_time().await;
         }
     }
 
@@ -368,4 +438,11 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
             finished_us,
         }
     }
+}
+
+/// How long an error workflow may take beyond the run's own time: little where an answer has to come before the host's
+/// limit.
+fn grace_us(timeout_ms: u64) -> i64 {
+    let ms = (timeout_ms / 8).clamp(1_000, 30_000);
+    i64::try_from(ms).unwrap_or(0) * 1_000
 }

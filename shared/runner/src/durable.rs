@@ -101,7 +101,8 @@ pub async fn work<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: 
             (driver, began_us)
         }
     };
-    let limit_us = options.timeout_ms.saturating_mul(1_000);
+    let timeout_ms = options.timeout_ms;
+    let limit_us = timeout_ms.saturating_mul(1_000);
     let deadline_us = began_us.saturating_add_unsigned(limit_us);
-    Ok(driver.drive(deadline_us, signals).await)
+    Ok(driver.drive(deadline_us, timeout_ms, signals).await)
 }

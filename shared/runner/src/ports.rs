@@ -146,6 +146,14 @@ pub trait Sink {
     /// # Errors
     /// When nobody listens any more: the run is cancelled.
     async fn send(&self, seq: Option<u64>, event: Live) -> Result<(), Closed>;
+
+    /// Looks after the listener; called each second. Does not wait.
+    ///
+    /// # Errors
+    /// As [`Sink::send`]: who hears nothing for a while has gone unseen otherwise.
+    async fn beat(&self) -> Result<(), Closed> {
+        Ok(())
+    }
 }
 
 /// No listener.

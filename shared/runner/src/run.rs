@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use nodeai_engine::{
-    Compiled, Event, Illegal, Labels, MOST_DEPTH, MOST_STEPS, Run, RunBudget, RunError, RunStarted,
-    Status, Totals, What,
+    Compiled, Event, Illegal, Labels, MOST_DEPTH, MOST_STEPS, RULES, Run, RunBudget, RunError,
+    RunStarted, Status, Totals, What,
 };
 use nodeai_telemetry::{Span, TraceContext};
 use serde_json::Value;
@@ -28,6 +28,8 @@ pub struct Options {
     pub guard: UrlGuard,
     /// What the run may cost, beside what its document says.
     pub budget: RunBudget,
+    /// The user as whom it acts. Without one, what only some users may see is not kept for others to come.
+    pub user_id: Option<String>,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             timeout_ms: 600_000,
             guard: UrlGuard::default(),
             budget: RunBudget::default(),
+            user_id: None,
         }
     }
 }
@@ -92,8 +95,11 @@ pub async fn run<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: C
     let shared = shared(ports, &options, &plan, &[]);
     let mut driver = Driver::new(&shared, Run::new(plan), Vec::new(), None);
     driver.accept(began).await;
-    let deadline_us = deadline_us(ports.clock.now_us(), &options);
-    finished(driver.drive(deadline_us, signals).await)
+    let (deadline_us, timeout_ms) = (
+        deadline_us(ports.clock.now_us(), &options),
+        options.timeout_ms,
+    );
+    finished(driver.drive(deadline_us, timeout_ms, signals).await)
 }
 
 /// Takes a run up again from its log. Attempts that were at work when it stopped are
@@ -110,10 +116,15 @@ pub async fn resume<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K
 ) -> Result<Finished, Illegal> {
     let shared = shared(ports, &options, &plan, &log);
     let (run, missing) = Run::replay(plan, &log)?;
-    let deadline_us = deadline_us(ports.clock.now_us(), &options);
+    let (deadline_us, timeout_ms) = (
+        deadline_us(ports.clock.now_us(), &options),
+        options.timeout_ms,
+    );
     let mut driver = Driver::new(&shared, run, log, None);
     driver.take_over(missing).await;
-    Ok(finished(driver.drive(deadline_us, signals).await))
+    Ok(finished(
+        driver.drive(deadline_us, timeout_ms, signals).await,
+    ))
 }
 
 /// The first fact of a run.
@@ -137,6 +148,7 @@ pub(crate) fn began(
         max_concurrency: options.max_concurrency,
         max_depth: options.max_depth,
         max_steps: options.max_steps,
+        rules: RULES,
         reused: plan.reused().clone(),
         labels: start.labels,
     }))

@@ -2,9 +2,14 @@
 
 mod support;
 
+use std::cell::Cell;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
 use llm_standin::Behaviour;
-use nodeai_engine::{RunBudget, Status};
-use nodeai_runner::{Finished, UrlGuard};
+use nodeai_engine::{Event, RunBudget, Status, What, unsettled_of};
+use nodeai_runner::{Begin, CancelOn, Ended, Finished, Journal, Journaling, Lost, Start, UrlGuard};
+use nodeai_telemetry::TraceContext;
 use serde_json::{Value, json};
 use support::App;
 
@@ -203,6 +208,79 @@ fn what_was_not_paid_for_is_given_back_and_what_may_have_been_is_kept() {
     };
     let (spent, held) = settled(slow, json!({"max_tokens": 10, "timeout_ms": 50}));
     assert!(spent == 0 && held > 100, "{spent} {held}");
+}
+
+/// Keeps nothing: what was kept is in the run's log anyway.
+struct Nowhere;
+
+impl Journal for Nowhere {
+    fn append<'a>(&'a self, _: &'a [Event]) -> LocalBoxFuture<'a, Result<(), Lost>> {
+        async { Ok(()) }.boxed_local()
+    }
+}
+
+/// Runs a document, or goes on with a log of it, as the queue does.
+fn queued(app: &App, document: &Value, log: Vec<Event>) -> Finished {
+    let plan = support::plan(document);
+    let begin = match log.is_empty() {
+        true => Begin::New(Box::new(Start {
+            execution_id: "run-1".into(),
+            name: "test".into(),
+            inputs: json!({}),
+            trace: TraceContext::root([7; 24]),
+        })),
+        false => Begin::Log(log),
+    };
+    let counter = support::Counter(Cell::new(0));
+    let ports = app.ports(&counter);
+    let never = CancelOn::new(std::future::pending());
+    let journaling = Journaling {
+        journal: &Nowhere,
+        slice_end_us: i64::MAX,
+        patience_us: 0,
+    };
+    let work = nodeai_runner::work(plan, begin, app.options.clone(), &ports, &never, journaling);
+    match support::block_on(work).expect("its own log") {
+        Ended::Finished { finished, .. } => *finished,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn whoever_goes_on_with_a_run_counts_what_may_have_been_spent() {
+    let mut app = App::start();
+    app.options.budget = tokens(100_000);
+    let document = one("llm", ask(&app, json!({"max_tokens": 10})));
+    let whole = queued(&app, &document, Vec::new());
+    assert_eq!(whole.status, Status::Succeeded, "{:?}", whole.error);
+    assert_eq!(unsettled_of(&whole.log).tokens, 0);
+    // The host is lost in the middle of the call.
+    let asks =
+        |event: &Event| matches!(&event.what, What::AttemptStarted { node, .. } if node == "n");
+    let cut = whole.log.iter().position(asks).expect("started");
+    let log = whole.log[..=cut].to_vec();
+    let most = unsettled_of(&log).tokens;
+    assert!(most > 100, "{most}");
+    let requests = app.standin.requests().len();
+    for (limit, status) in [
+        (most + most / 2, Status::Failed),
+        (most * 2, Status::Succeeded),
+    ] {
+        app.options.budget = tokens(limit);
+        let finished = queued(&app, &document, log.clone());
+        assert_eq!(finished.status, status, "{:?}", finished.error);
+    }
+    assert_eq!(app.standin.requests().len(), requests + 1);
+
+    // A call that ran out of time.
+    app.standin.script([Behaviour {
+        latency_ms: 2_000,
+        ..Behaviour::default()
+    }]);
+    let limits = json!({"max_tokens": 10, "timeout_ms": 50});
+    let finished = app.run(&one("llm", ask(&app, limits)), json!({}));
+    assert_eq!(failure(&finished).0, "timeout");
+    assert!(unsettled_of(&finished.log).tokens > 100);
 }
 
 #[test]

@@ -258,6 +258,35 @@ fn a_listener_that_goes_away_cancels_the_run() {
 }
 
 #[test]
+fn a_listener_that_goes_away_in_silence_is_missed_within_a_second_or_two() {
+    let mut app = App::start();
+    app.events.listens = true;
+    app.events.left = true;
+    let slow = Behaviour {
+        latency_ms: 30_000,
+        ..Behaviour::default()
+    };
+    app.standin.script([slow]);
+    let waits = json!({
+        "nodes": [
+            {"id": "in", "type": "input", "data": {}},
+            {"id": "n", "type": "wait", "data": {"webhook": {}}},
+            {"id": "out", "type": "output", "data": {"value": "{{ nodes.n.output }}"}},
+        ],
+        "edges": [{"source": "in", "target": "n"}, {"source": "n", "target": "out"}],
+    });
+    for document in [ask(&app, "m", json!({})), waits] {
+        let begun = Instant::now();
+        let finished = app.run(&document, json!({"q": "x"}));
+        assert_eq!(
+            (finished.status, error_kind(&finished)),
+            (Status::Cancelled, "cancelled")
+        );
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
 fn independent_branches_run_at_the_same_time() {
     let app = App::start();
     let slow = |id: &str| json!({"id": id, "type": "http", "data": {"url": format!("{}/web/slow/1500", app.standin.url)}});

@@ -9,7 +9,7 @@ use crate::start::Started;
 use nodeai_app::{Caller, Scope, errors::log};
 use nodeai_engine::{Illegal, RunBudget};
 use nodeai_runner::{
-    Begin, Ended, Finished, Journaling, NoSink, Options, Ports, Sink, Start, UrlGuard, work,
+    Begin, Ended, Finished, Journaling, NoSink, Options, Ports, Sink, Start, work,
 };
 use std::sync::Arc;
 
@@ -156,8 +156,10 @@ async fn options<S: Scope>(caller: &Caller<S>, limit: Limit, budget: RunBudget) 
     let set = caller.cx.env().get(variable).await;
     Options {
         timeout_ms: set.and_then(|text| text.parse().ok()).unwrap_or(otherwise),
-        guard: UrlGuard::configured(&**caller.cx.env()).await,
+        // Another run that began this one may hold it to its own hosts.
+        guard: caller.cx.guard().await,
         budget,
+        user_id: caller.session.principal.user_id.clone(),
         ..Options::default()
     }
 }

@@ -48,7 +48,7 @@ pub enum Mode {
 /// What the queue goes by.
 #[derive(Debug, Clone, Default)]
 pub struct Queued {
-    /// From -100 to 100; higher ones begin first.
+    /// From -100 to 100; of an organisation's runs higher ones begin first.
     pub priority: i32,
     /// Runs of the organisation with the same key share its places.
     pub concurrency_key: Option<String>,
@@ -113,6 +113,9 @@ struct Answer {
     environment: Option<String>,
     #[serde(default)]
     budgets: Option<Standing>,
+    /// What it may cost, where the store knows that from an earlier run.
+    #[serde(default)]
+    budget: Option<RunBudget>,
 }
 
 #[derive(Deserialize)]
@@ -173,7 +176,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         name,
         environment: answer.environment,
         plan,
-        budget: ask.budget,
+        budget: ask.budget.and(answer.budget.unwrap_or_default()),
         standing: answer.budgets,
         labels: ask.labels,
         private: ask.private,
@@ -193,12 +196,14 @@ fn arguments<S: Scope>(
         // Renewed every second while it runs; housekeeping fails the runs of instances that died.
         "lease_us": LEASE_US,
     });
+    if ask.budget.limits() {
+        execution["budget"] = json!(ask.budget);
+    }
     if let Mode::Queued(queued) = &ask.mode {
         execution["priority"] = json!(queued.priority);
         execution["concurrency_key"] = json!(queued.concurrency_key);
         execution["concurrency_limit"] = json!(queued.concurrency_limit);
         execution["run_after_us"] = json!(queued.run_after_us);
-        execution["budget"] = json!(ask.budget);
         if !ask.labels.is_empty() {
             execution["labels"] = json!(ask.labels);
         }
@@ -244,6 +249,9 @@ fn refusal(outcome: &str, what: &str) -> Problem {
             Problem::key_reused("this Idempotency-Key was used for a request with other content")
         }
         "forbidden" => Problem::forbidden("this caller may not run that"),
+        "too_deep" => Problem::conflict(
+            "workflows call each other as tools more than five deep; does one call itself?",
+        ),
         other => {
             log("run_start", other);
             Problem::internal("the run had an outcome that was not expected")

@@ -11,8 +11,9 @@ use futures::lock::Mutex;
 use futures::{SinkExt, StreamExt, stream};
 use nodeai_app::{Caller, Scope};
 use nodeai_http::Problem;
-use nodeai_http::reply::{Response, event_stream, sse_event};
+use nodeai_http::reply::{Response, event_stream, sse_event, sse_keep_alive};
 use nodeai_runner::{Closed, Live, Sink};
+use std::cell::Cell;
 
 /// Events that may wait for the client: few, so that a slow reader slows the run and a lost one is noticed.
 const WAITING: usize = 16;
@@ -51,17 +52,21 @@ pub fn replay(result: RunResult) -> Response {
 /// The way to a client.
 pub(crate) struct Events {
     sender: Mutex<Sender<Bytes>>,
+    /// Whether nothing was written since somebody looked.
+    silent: Cell<bool>,
 }
 
 impl Events {
     pub(crate) fn new(sender: Sender<Bytes>) -> Self {
         Self {
             sender: Mutex::new(sender),
+            silent: Cell::new(false),
         }
     }
 
     pub(crate) async fn write(&self, bytes: Bytes) -> Result<(), Closed> {
         // One sender for all: each clone of it would have a place of its own, and nothing would ever wait.
+        self.silent.set(false);
         let mut sender = self.sender.lock().await;
         sender.send(bytes).await.map_err(|_| Closed)
     }
@@ -79,5 +84,56 @@ impl Sink for Events {
 
     async fn send(&self, seq: Option<u64>, event: Live) -> Result<(), Closed> {
         self.write(sse_event(event.name(), seq, &event)).await
+    }
+
+    /// A comment once nothing else is written: only a write finds out that a client has gone.
+    async fn beat(&self) -> Result<(), Closed> {
+        // Who holds it is writing.
+        let Some(mut sender) = self.sender.try_lock() else {
+            return Ok(());
+        };
+        if !self.silent.replace(true) {
+            return match sender.is_closed() {
+                true => Err(Closed),
+                false => Ok(()),
+            };
+        }
+        match sender.try_send(sse_keep_alive()) {
+            Err(error) if error.is_disconnected() => Err(Closed),
+            // What waits to be written is more than a comment.
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    fn beat(events: &Events) -> Result<(), Closed> {
+        events.beat().now_or_never().expect("it does not wait")
+    }
+
+    #[test]
+    fn a_silent_stream_has_comments_and_a_client_that_has_gone_is_noticed() {
+        let (sender, mut receiver) = channel(2);
+        let events = Events::new(sender);
+        let mut came = || receiver.next().now_or_never().flatten();
+        assert_eq!(beat(&events), Ok(()));
+        assert_eq!(came(), None, "nothing was silent yet");
+        assert_eq!(beat(&events), Ok(()));
+        assert_eq!(came(), Some(sse_keep_alive()));
+        let written = events.write(Bytes::from_static(b"x")).now_or_never();
+        assert_eq!(written, Some(Ok(())));
+        assert_eq!(beat(&events), Ok(()));
+        assert_eq!(came(), Some(Bytes::from_static(b"x")));
+        assert_eq!(came(), None, "what was written is enough");
+        // A client that does not read for now is not waited for.
+        for _ in 0..20 {
+            assert_eq!(beat(&events), Ok(()));
+        }
+        drop(receiver);
+        assert_eq!(beat(&events), Err(Closed));
     }
 }

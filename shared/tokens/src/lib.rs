@@ -93,7 +93,9 @@ impl Counter {
             let name = message.name.map_or(0, |name| self.tokens(name) + PER_NAME);
             PER_MESSAGE + self.tokens(message.role) + self.tokens(message.content) + name
         });
-        let framed = ["gpt-4", "gpt-3.5"].iter().any(|known| self.model.starts_with(known));
+        let framed = ["gpt-4", "gpt-3.5"]
+            .iter()
+            .any(|known| self.model.starts_with(known));
         let mut count = self.count(BEFORE_ANSWER + each.sum::<usize>());
         if !framed {
             count.method = Method::Estimate;
@@ -178,8 +180,11 @@ mod tests {
         assert_eq!(Counter::of("openai/gpt-4o").messages(&messages).tokens, 124);
         assert_eq!(Counter::of("openai/gpt-4").messages(&messages).tokens, 129);
         // What is put around messages is not documented for later models.
-        let methods =
-            ["gpt-4o", "gpt-5-mini"].map(|m| Counter::of(&format!("openai/{m}")).messages(&messages).method);
+        let methods = ["gpt-4o", "gpt-5-mini"].map(|m| {
+            Counter::of(&format!("openai/{m}"))
+                .messages(&messages)
+                .method
+        });
         assert_eq!(methods, [Method::Exact, Method::Estimate]);
     }
 

@@ -5,7 +5,6 @@ use crate::ToolsRun;
 use crate::outbound::{self, Answer, Failure};
 use crate::secrets::{Opened, token_of};
 use nodeai_app::Caller;
-use nodeai_guard::UrlGuard;
 use nodeai_http::{FieldError, Problem};
 use nodeai_toolkit::Fault;
 use nodeai_toolkit::credential::Auth;
@@ -93,7 +92,7 @@ async fn send(
     let connected = auths
         .iter()
         .find(|auth| matches!(auth, Auth::Connection(_)));
-    let guard = UrlGuard::configured(&**caller.cx.env()).await;
+    let guard = caller.cx.guard().await;
     let mut token: Option<String> = None;
     loop {
         let before = token.take();

@@ -75,7 +75,7 @@ fn check_timeout(c: &mut Checker, timeout_ms: Option<u64>) {
 /// Why a call did not succeed.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct CallError {
-    /// Stable word: `http_status`, `timeout`, `unreachable`, `network`, `url_refused`, `redirect_refused`, `too_large`,
+    /// Stable word: `http_status`, `timeout`, `unreachable`, `network`, `url_refused`, `egress_refused`, `redirect_refused`, `too_large`,
     /// `secret_missing`, `secret_refused`, `connection_failed`, `unauthorized`, `mcp_error`, `mcp_protocol`, `input_required`,
     /// `run_failed`, `output_invalid`, `tool_error`.
     pub kind: String,

@@ -9,6 +9,7 @@ use http::{Request, header};
 use http_body_util::BodyDataStream;
 use nodeai_app::Caller;
 use nodeai_edge::http_client;
+use nodeai_guard::EGRESS_FIELD;
 use nodeai_sse::SseDecoder;
 use nodeai_telemetry::TraceContext;
 use serde::Deserialize;
@@ -74,6 +75,10 @@ async fn run(
         if let Some(value) = caller.cx.headers.get(name) {
             request = request.header(name, value);
         }
+    }
+    // Where the caller is a run that keeps to some hosts, so does this one.
+    for list in caller.cx.headers.get_all(EGRESS_FIELD) {
+        request = request.header(EGRESS_FIELD, list);
     }
     let request = request.body(Bytes::from(body));
     let request = request.map_err(|error| Failure::new("request", error.to_string()))?;

@@ -336,6 +336,11 @@ impl HttpCall {
         ])
     }
 
+    /// Whether it is made with what only some users may use.
+    pub(super) fn is_personal(&self) -> bool {
+        self.connection.is_some() || self.attached.is_some() || self.read_as == ReadAs::File
+    }
+
     /// What is sent, for the log.
     pub(super) fn shown(&self) -> Value {
         let body = match &self.attached {

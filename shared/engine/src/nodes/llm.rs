@@ -366,6 +366,11 @@ impl LlmCall {
         ])
     }
 
+    /// Whether the model may use tools.
+    pub(super) fn has_tools(&self) -> bool {
+        self.agent.as_ref().is_some_and(Agent::has_tools)
+    }
+
     /// What is sent, for the log. Pictures within URLs are left out.
     pub(super) fn shown(&self) -> Value {
         let mut shown = json!({"model": self.models[0].endpoint.reference()});

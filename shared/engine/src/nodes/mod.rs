@@ -197,6 +197,18 @@ impl Effect {
             _ => None,
         }
     }
+
+    /// Whether the result may depend on who acts: a connection, an area and files of the platform give each user what is
+    /// theirs, and an agent's tools may use any of these. Secrets do not count: whoever acts has opened them before.
+    pub(crate) fn is_personal(&self) -> bool {
+        match self {
+            Self::Area(_) => true,
+            Self::Http(call) => call.is_personal(),
+            Self::HttpBatch(batch) => batch.is_personal(),
+            Self::Llm(call) => call.has_tools(),
+            _ => false,
+        }
+    }
 }
 
 /// A value that came in over an edge.

@@ -200,7 +200,7 @@ impl Turn<'_> {
     pub(super) fn fail_body(&mut self, place: Place, failure: Failure) {
         let frame = self.run.frame(place);
         let (Some(parent), index) = (frame.parent, frame.index) else {
-            return self.fail_run(failure);
+            return self.fail_run(run_error(&failure));
         };
         self.drop_frame(place.frame);
         self.end_iteration(parent, index, true);
@@ -301,21 +301,29 @@ impl Turn<'_> {
         self.run.ready.remove(&place);
     }
 
-    /// The run has failed: it ends, after its error workflow if it has one.
-    fn fail_run(&mut self, failure: Failure) {
+    /// The run has failed with an error: it ends, after its error workflow if it has one.
+    pub(super) fn fail_run(&mut self, mut error: RunError) {
         if let Some(first) = self.run.failure.take() {
             // The error workflow itself failed.
             return self.end(Status::Failed, Some(first));
         }
-        let error = run_error(&failure);
         let plan = self.run.plan.clone();
-        let handler = plan.on_failure.and_then(|body| {
-            let inputs = self.about_failure(&error);
-            let inputs = plan.check_inputs_of(body, inputs).ok()?;
-            Some((body, inputs))
-        });
-        let Some((body, inputs)) = handler else {
+        let Some(body) = plan.on_failure else {
             return self.end(Status::Failed, Some(error));
+        };
+        let inputs = match plan.check_inputs_of(body, self.about_failure(&error)) {
+            Ok(inputs) => inputs,
+            Err(faults) => {
+                if self.rules() > 0 {
+                    let fault = faults.first();
+                    let why = fault.map(|fault| format!("{}: {}", fault.pointer, fault.message));
+                    error.message.push_str(&format!(
+                        "; and the error workflow was not run, since it does not take what it is given: {}",
+                        why.unwrap_or_default()
+                    ));
+                }
+                return self.end(Status::Failed, Some(error));
+            }
         };
         let frames: Vec<u64> = self.run.frames.keys().copied().collect();
         for id in frames {

@@ -17,15 +17,22 @@ impl Turn<'_> {
             // Only the error workflow was still at work.
             return self.end(Status::Failed, Some(failure));
         }
-        self.end(
-            status,
-            Some(RunError {
-                node_id: None,
-                path: None,
-                kind: kind.to_owned(),
-                message: message.to_owned(),
-            }),
-        );
+        let error = of_the_run(kind, message.to_owned());
+        match reason {
+            CancelReason::Timeout if self.rules() > 0 => self.fail_run(error),
+            _ => self.end(status, Some(error)),
+        }
+    }
+
+    /// More nodes were to run than may. The error workflow has a number of its own.
+    pub(super) fn stop_at(&mut self, most: u64) {
+        let message = format!("more than {most} nodes were to run");
+        let error = of_the_run("too_many_steps", message);
+        if self.rules() == 0 {
+            return self.end(Status::Failed, Some(error));
+        }
+        self.run.steps = most;
+        self.fail_run(error);
     }
 
     pub(super) fn end(&mut self, status: Status, error: Option<RunError>) {
@@ -45,5 +52,15 @@ impl Turn<'_> {
             outputs,
             error,
         });
+    }
+}
+
+/// An error of the run itself, not of one of its nodes.
+fn of_the_run(kind: &str, message: String) -> RunError {
+    RunError {
+        node_id: None,
+        path: None,
+        kind: kind.to_owned(),
+        message,
     }
 }

@@ -10,14 +10,20 @@ use super::frame::{Frame, LinkState, NodeState, Place, ROOT};
 use super::waits::may_resume;
 use super::{Command, Illegal, Run, Step};
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::{AttemptResult, Event, LOST, NodeError, RunError, RunStarted, Status, What};
+use crate::log::{AttemptResult, Event, LOST, NodeError, RunStarted, What};
 use crate::nodes::Join;
 use crate::plan::Ready;
 use crate::scope::Seen;
 use crate::settings::OnError;
 
-/// Attempts that crashes may cost a node on top of its own.
-const MOST_LOST: u32 = 3;
+/// Attempts that crashes may cost a node on top of its own. More than those after which a queue gives the run up as a
+/// dead letter (five), so that this comes first, and comes again when the run is given back. What is left for this bound
+/// is a node that costs host after host while others get on.
+const MOST_LOST: u32 = 25;
+/// The same by the first rules.
+const MOST_LOST_AT_FIRST: u32 = 3;
+/// Nodes that an error workflow may run beyond the run's own.
+const MOST_IN_ERROR: u64 = 10_000;
 /// The handle of a node that handed on what came in: every edge but the error's is taken.
 pub(crate) const EVERY_HANDLE: &str = "*";
 
@@ -230,17 +236,15 @@ impl<'a> Turn<'a> {
         };
         let asked = self.run.plan.max_concurrency.unwrap_or(u32::MAX);
         let most = started.max_concurrency.min(asked).max(1);
-        if self.run.steps > started.max_steps {
-            let message = format!("more than {} nodes were to run", started.max_steps);
-            return self.end(
-                Status::Failed,
-                Some(RunError {
-                    node_id: None,
-                    path: None,
-                    kind: "too_many_steps".to_owned(),
-                    message,
-                }),
-            );
+        let most_steps = match self.run.failure {
+            Some(_) if started.rules > 0 => started.max_steps.saturating_add(MOST_IN_ERROR),
+            _ => started.max_steps,
+        };
+        if self.run.steps > most_steps {
+            let most = started.max_steps;
+            self.stop_at(most);
+            // Its error workflow, if it has one: this comes here a second time at most.
+            return self.pump();
         }
         while self.run.active < most {
             let Some(place) = self.run.ready.pop_first() else {
@@ -254,6 +258,12 @@ impl<'a> Turn<'a> {
                     .push(self.run.start_command(place, attempt));
             }
         }
+    }
+
+    /// Which rules the run follows.
+    pub(super) fn rules(&self) -> u32 {
+        let started = self.run.started.as_ref();
+        started.map_or(0, |started| started.rules)
     }
 
     pub(super) fn node(&self, place: Place) -> &Ready {
@@ -275,7 +285,11 @@ impl<'a> Turn<'a> {
             AttemptResult::Wait { wait } => self.suspend(place, wait),
             AttemptResult::Error { error } => {
                 let tries = self.run.frame(place).tries[place.node];
-                if error.kind == LOST && tries.lost < MOST_LOST {
+                let most = match self.rules() {
+                    0 => MOST_LOST_AT_FIRST,
+                    _ => MOST_LOST,
+                };
+                if error.kind == LOST && tries.lost < most {
                     self.frame_mut(place).tries[place.node].lost += 1;
                     self.retry(place, attempt + 1, self.at_us);
                 } else {

@@ -84,6 +84,7 @@ impl World {
             max_concurrency: self.cap,
             max_depth: MAX_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
+            rules: nodeai_engine::RULES,
             reused: self.plan.reused().clone(),
             labels: Default::default(),
         }));
@@ -193,6 +194,7 @@ impl World {
                     attempt,
                     span_id: SpanId::from_random(self.spans.to_be_bytes()),
                     input: None,
+                    most: None,
                 };
                 if self.run.clone().accept(fact.clone(), self.now_us).is_err() {
                     // Its loop has failed meanwhile.

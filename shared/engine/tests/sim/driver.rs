@@ -78,6 +78,7 @@ impl Driver {
             max_concurrency: 1 + self.dice.roll(4) as u32,
             max_depth: nodeai_engine::MOST_DEPTH,
             max_steps: nodeai_engine::MOST_STEPS,
+            rules: nodeai_engine::RULES,
             reused: Default::default(),
             labels: Default::default(),
         }));
@@ -133,6 +134,7 @@ impl Driver {
                     attempt,
                     span_id,
                     input: None,
+                    most: None,
                 })?;
                 self.pending.push(Pending::Attempt { node, attempt });
             }

@@ -85,8 +85,7 @@ mod tests {
         assert_eq!(at(Dialect::Openai).of_file(&openai, "f-3"), None);
         let mistral = json!({"data": [{"id": "m", "training_files": ["f-1", "f-9"]}]});
         assert!(at(Dialect::Mistral).of_file(&mistral, "f-9").is_some());
-        let fireworks =
-            json!({"supervisedFineTuningJobs": [{"name": "x", "dataset": "accounts/mine/datasets/d-1"}]});
+        let fireworks = json!({"supervisedFineTuningJobs": [{"name": "x", "dataset": "accounts/mine/datasets/d-1"}]});
         assert!(at(Dialect::Fireworks).of_file(&fireworks, "d-1").is_some());
         assert_eq!(at(Dialect::Fireworks).of_file(&json!({}), "d-1"), None);
     }

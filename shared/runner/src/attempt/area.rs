@@ -5,6 +5,7 @@ use http::header;
 use nodeai_engine::{
     AreaCall, AreaReply, CallMeta, FileContent, HttpCall, HttpReply, NodeError, NodeOutcome,
 };
+use nodeai_guard::EGRESS_FIELD;
 
 use super::body::read;
 use super::{Ended, Shared, Which, add_key, transport};
@@ -45,6 +46,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 value.set_sensitive(name == header::AUTHORIZATION);
                 head.headers.insert(name, value);
             }
+        }
+        // What the area calls for this node is held to the same hosts.
+        let lists = self.plan.egress_of(&which.node).map(|list| list.join(","));
+        for list in lists.chain(self.guard.lists()) {
+            let list = http::HeaderValue::from_str(&list).map_err(|_| {
+                NodeError::config("settings.egress cannot be sent as a header field".to_owned())
+            })?;
+            head.headers.append(EGRESS_FIELD, list);
         }
         let request = http::Request::from_parts(head, Bytes::from(body));
         let sent = self.ports.http.send(request, which.timeout_ms).await;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::header;
-use nodeai_engine::{CallMeta, LlmCall, Model, Next, NodeError};
+use nodeai_engine::{CallMeta, Effect, LlmCall, Model, Next, NodeError, Spend};
 use nodeai_llm::{ChatRequest, ChatResponse, Delta, Endpoint, Prices, Usage, bound, echo};
 use url::Url;
 
@@ -148,6 +148,45 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             .await
     }
 
+    /// What an attempt's first call to a model may cost, where the run has a limit: all parts of what gives numbers. None
+    /// for what calls none, or cannot be asked.
+    pub(crate) fn most_of(&self, effect: &Effect) -> Option<Spend> {
+        if !self.meter.limits() {
+            return None;
+        }
+        let prices = self.ports.budget.prices();
+        let (reference, most) = match effect {
+            Effect::Llm(call) => {
+                let talk = call.talk(0, prices.clone());
+                let endpoint = &call.model(&talk).endpoint;
+                if endpoint.builtin_answer(&talk.chat).is_some() {
+                    return None;
+                }
+                let chat = bound::bounded(&talk.chat, &endpoint.reference());
+                let stream = self.ports.sink.wants_events();
+                let request = endpoint.request(&chat, None, stream).ok()?;
+                let most = bound::most_usage(&chat, request.body().len());
+                (endpoint.reference(), most)
+            }
+            Effect::Measure(call) => {
+                let endpoint = &call.model()?.endpoint;
+                let mut most = Usage::default();
+                for work in call.batches() {
+                    let request = endpoint.measure_request(work, None).ok()?;
+                    let part = work.most_usage(request.body().len());
+                    most.prompt_tokens = most.prompt_tokens.saturating_add(part.prompt_tokens);
+                }
+                (call.reference(), most)
+            }
+            _ => return None,
+        };
+        let most = Amount {
+            pusd: prices.most_cost(&reference, &most),
+            ..amount(&prices, &reference, most, 0)
+        };
+        Some(most.spend())
+    }
+
     /// Counts tokens of a test model: they cost nothing.
     pub(super) async fn count(
         &self,
@@ -258,7 +297,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 Room::None(error) => return Err(error),
                 Room::Held => "what is left of the run's own limit".to_owned(),
                 Room::Taken => {
-                    let hold = Hold::of(&self.meter, most);
+                    let hold = Hold::of(&self.meter, &which.bill, most);
                     match self.reserve_shared(which, most).await? {
                         None => return Ok(Paid { hold, ticket: None }),
                         Some(Granted::Yes(ticket)) => {

@@ -44,13 +44,14 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         }
         let due_us = self.run.next_due_us();
         let long = due_us.is_none_or(|due_us| due_us - now_us > journal.patience_us);
-        (self.run.is_idle() && long).then(|| due_us.map(|due_us| due_us.min(self.deadline_us)))
+        (self.run.is_idle() && long).then(|| due_us.map(|due_us| due_us.min(self.deadline_us())))
     }
 
     pub(super) fn rest(self, until_us: Option<i64>) -> Ended {
+        let deadline_us = self.deadline_us();
         Ended::Resting {
             // Its time limit ends it, if nobody does.
-            until_us: until_us.or((self.deadline_us < i64::MAX).then_some(self.deadline_us)),
+            until_us: until_us.or((deadline_us < i64::MAX).then_some(deadline_us)),
             waits: self.run.waits(),
             events: self.log[self.kept..].to_vec(),
         }

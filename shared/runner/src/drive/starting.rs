@@ -34,6 +34,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         });
         let input = self.run.input_of(&which.node, effect.as_ref().ok());
         let input = input.map(|input| self.shared.redactor.borrow().value(input));
+        // Whoever goes on with the run, should this host be lost, has to know.
+        let most = match (&self.journal, &effect) {
+            (Some(_), Ok(effect)) => self.shared.most_of(effect),
+            _ => None,
+        };
         let (node, attempt) = (which.node.clone(), which.attempt);
         let span_id = self.span_id();
         let started = self.accept(What::AttemptStarted {
@@ -41,6 +46,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             attempt,
             span_id,
             input,
+            most,
         });
         if !started.await {
             // Its loop has failed meanwhile.
@@ -53,7 +59,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 self.calls += 1;
                 which.idempotency_key = self.run.idempotency_key(&node);
                 which.traceparent = self.traceparent(span_id);
-                which.cache = self.run.cache_key(&node, &effect);
+                which.cache = self.run.cache_key(&node, &effect, shared.user_id);
                 return self.spawn(&node, true, async move {
                     let (call, result) = shared.perform(&which, effect).await;
                     Done::Attempt {

@@ -227,6 +227,8 @@ impl SecretPort for Vault {
 pub struct Events {
     pub listens: bool,
     pub most: Option<usize>,
+    /// Whether it has gone when somebody looks after it.
+    pub left: bool,
     pub seen: RefCell<Vec<Live>>,
 }
 
@@ -244,6 +246,13 @@ impl Sink for Events {
         }
         self.seen.borrow_mut().push(event);
         Ok(())
+    }
+
+    async fn beat(&self) -> Result<(), Closed> {
+        match self.left {
+            true => Err(Closed),
+            false => Ok(()),
+        }
     }
 }
 

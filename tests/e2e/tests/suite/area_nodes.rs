@@ -1,6 +1,6 @@
 //! Nodes that use the platform's own areas as the run's owner: files here; knowledge bases and tools with theirs.
 
-use super::{app, knowledge, queue, runs::graph, tools};
+use super::{app, deployments::deploy, knowledge, queue, runs::graph, tools};
 use e2e::{Tenant, assert_problem, assert_status};
 use serde_json::{Value, json};
 
@@ -258,4 +258,97 @@ fn a_registered_tool_is_called_and_its_failure_is_the_nodes() {
     tools::registered(&me, &tools::function("broken", failing));
     let failed = error(&me, &ask("broken", json!({})), json!({}));
     assert_eq!(failed["kind"], "http_status", "{failed}");
+}
+
+/// Registers what is deployed under a slug as a tool of the same name.
+fn workflow_tool(me: &Tenant, slug: &str, definition: &Value) {
+    let workflow = me.workflow(slug, definition);
+    deploy(me, &workflow, slug, json!({}));
+    let tool = json!({"name": slug, "kind": "workflow", "config": {"deployment": slug}});
+    tools::registered(me, &tool);
+}
+
+#[test]
+fn a_deployed_workflow_is_a_tool_of_a_workflow() {
+    let me = app().tenant();
+    let mut greets = chain(&[(
+        "say",
+        "template",
+        json!({"template": "Hello, {{ inputs.name }}!"}),
+    )]);
+    greets["nodes"][0]["data"] =
+        json!({"schema": [{"name": "name", "type": "string", "required": true}]});
+    workflow_tool(&me, "greet", &greets);
+    let ask = json!({"tool": "greet", "arguments": {"name": "{{ inputs.who }}"}});
+    let document = chain(&[("ask", "tool", ask)]);
+    let given = output(&me, &document, json!({"who": "Ada"}));
+    assert_eq!(given["output"]["out"]["text"], "Hello, Ada!", "{given}");
+    // A definition that came along may do what its key may.
+    let made = me.post(
+        "/api/v1/api-keys",
+        &json!({"name": "narrow", "scopes": ["workflows:run", "tools:run"]}),
+    );
+    assert_status(&made, 201);
+    let narrow = app().with_credential(made.json["key"].as_str().unwrap());
+    let refused = error(&narrow, &document, json!({"who": "Bob"}));
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("deployments:run"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_workflow_that_is_its_own_tool_ends() {
+    let me = app().tenant();
+    let document = chain(&[("ask", "tool", json!({"tool": "again", "arguments": {}}))]);
+    workflow_tool(&me, "again", &document);
+    let refused = error(&me, &document, json!({}));
+    assert!(
+        refused["message"].as_str().unwrap().contains("five deep"),
+        "{refused}"
+    );
+    let runs = me.get("/api/v1/workflows/execute?limit=50");
+    assert_status(&runs, 200);
+    // The first, and five below it.
+    assert_eq!(
+        runs.json["data"].as_array().unwrap().len(),
+        6,
+        "{}",
+        runs.text
+    );
+}
+
+#[test]
+fn what_is_called_for_a_node_keeps_to_the_workflows_hosts() {
+    let me = app().tenant();
+    tools::registered(&me, &tools::function("weather", json!({})));
+    let hook = json!({"name": "partner", "url": format!("{}/web/echo", app().llm.url), "event_types": ["alert.opened"]});
+    let hook = me.post("/api/v1/webhooks", &hook);
+    assert_status(&hook, 201);
+    let send = json!({"webhook": hook.json["id"], "event_type": "order.shipped", "data": {}});
+    let call = json!({"tool": "weather", "arguments": {}});
+    // The same through a workflow that is a tool, which has no list of its own.
+    workflow_tool(&me, "ask", &chain(&[("call", "tool", call.clone())]));
+    let host = app().llm.url.trim_start_matches("http://");
+    for (node, data) in [
+        ("tool", call),
+        ("webhook", send),
+        ("tool", json!({"tool": "ask", "arguments": {}})),
+    ] {
+        let mut document = chain(&[("n", node, data)]);
+        document["settings"] = json!({"egress": []});
+        let refused = error(&me, &document, json!({}));
+        assert!(
+            refused["message"]
+                .as_str()
+                .unwrap()
+                .contains("settings.egress"),
+            "{refused}"
+        );
+        document["settings"] = json!({"egress": [host]});
+        output(&me, &document, json!({}));
+    }
 }

@@ -301,10 +301,7 @@ fn fireworks_makes_resources_of_datasets_and_jobs() {
     let done = until(&me, &path, "succeeded");
     assert_eq!(done["result_model"], "accounts/mine/models/mine", "{done}");
     let entered = me.post(&format!("{path}/register"), &json!({}));
-    assert_eq!(
-        entered.json["model"],
-        "fireworks/accounts/mine/models/mine"
-    );
+    assert_eq!(entered.json["model"], "fireworks/accounts/mine/models/mine");
     // Models do not answer where they are trained.
     let entry = me.get(entered.header("location")).json;
     assert_eq!(entry["base_url"], Value::Null, "{entry}");

@@ -62,15 +62,9 @@ fn documents_are_found_by_those_that_they_are_for() {
         ["open", "sales"]
     );
     assert_status(&me.patch(&sales, &json!({"access": ["user:bob"]})), 200);
-    assert_eq!(
-        found(&me, &path, "lexical", json!(["user:ada"])),
-        ["open"]
-    );
+    assert_eq!(found(&me, &path, "lexical", json!(["user:ada"])), ["open"]);
     assert_status(&me.patch(&sales, &json!({"access": null})), 200);
-    assert_eq!(
-        found(&me, &path, "lexical", Value::Null),
-        ["open", "sales"]
-    );
+    assert_eq!(found(&me, &path, "lexical", Value::Null), ["open", "sales"]);
 }
 
 #[test]
@@ -104,7 +98,11 @@ fn a_workflow_asks_for_the_person_that_it_serves() {
 fn labels_that_cannot_be_are_refused() {
     let me = app().tenant();
     let path = base(&me, hashed());
-    for (access, code) in [(json!([]), "length"), (json!([""]), "length"), (json!(["*"]), "reserved")] {
+    for (access, code) in [
+        (json!([]), "length"),
+        (json!([""]), "length"),
+        (json!(["*"]), "reserved"),
+    ] {
         let body = json!({"documents": [{"text": "x", "access": access}]});
         let refused = me.post(&format!("{path}/documents"), &body);
         assert_problem(&refused, 400, "invalid-input");

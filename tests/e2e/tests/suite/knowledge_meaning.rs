@@ -37,7 +37,12 @@ fn a_text_that_is_cut_by_meaning_is_embedded_once() {
     };
     let first = asked();
     assert!(chunks().len() > 1, "it was cut");
-    let sentences_asked = |texts: &[Value]| texts.iter().filter(|t| t.as_str().unwrap().len() < 120).count();
+    let sentences_asked = |texts: &[Value]| {
+        texts
+            .iter()
+            .filter(|t| t.as_str().unwrap().len() < 120)
+            .count()
+    };
     assert!(sentences_asked(&first) >= 80, "{}", first.len());
     // An edit at the end has its own and its neighbour's context embedded again, and the chunks that it is in.
     let content = format!("{path}/documents/{}/content", ids[0]);
@@ -47,8 +52,10 @@ fn a_text_that_is_cut_by_meaning_is_embedded_once() {
     let again = asked().split_off(first.len());
     assert!(!again.is_empty());
     assert!(
-        again.iter().all(|text| text.as_str().unwrap().contains("Sentence 79 sings")
-            || chunks().iter().any(|chunk| chunk["content"] == *text)),
+        again
+            .iter()
+            .all(|text| text.as_str().unwrap().contains("Sentence 79 sings")
+                || chunks().iter().any(|chunk| chunk["content"] == *text)),
         "{again:?}"
     );
     assert!(again.len() < 10, "{again:?}");

@@ -287,6 +287,12 @@ fn a_shared_connection_is_used_by_editors_and_changed_by_its_owner() {
     let editor = app().member(&org, "editor").unwrap();
     assert_problem(&editor.get(&path), 404, "not-found");
     assert_eq!(fetch(&editor, &op, "Ours")["status"], "failed");
+    // What it gave its owner is kept for its owner.
+    let kept = json!({"url": format!("{}/resource", op.issuer), "auth": {"connection": "Ours"},
+        "cache": {"ttl_ms": 600_000}});
+    assert_eq!(run_http(&me, kept.clone())["status"], "succeeded");
+    let other = run_http(&editor, kept);
+    assert_eq!(other["error"]["kind"], "connection_unusable", "{other}");
     let shared = me.patch_with(&path, &[("if-match", "\"v1\"")], &json!({"shared": true}));
     assert_status(&shared, 200);
     assert_eq!(editor.get(&path).json["shared"], true);

@@ -91,6 +91,41 @@ fn a_replay_is_the_run_byte_for_byte_with_the_provider_gone() {
 }
 
 #[test]
+fn a_fork_has_a_budget_its_own_or_that_of_the_run() {
+    let me = app().tenant();
+    with_key(&me);
+    let llm = StandIn::start().unwrap();
+    let body = json!({"definition": two_questions(&llm), "inputs": {"name": "Ada"}, "budget": {"tokens": 10_000_000}});
+    let run = me.post(RUNS, &body);
+    assert_eq!(run.json["status"], "succeeded", "{}", run.text);
+    let fork = |path: &str, budget: Value| {
+        let mut body = json!({"from": "one"});
+        if budget != Value::Null {
+            body["budget"] = budget;
+        }
+        me.post(&format!("{path}/fork"), &body)
+    };
+    let path = path_of(&run);
+    let poor = fork(&path, json!({"tokens": 1}));
+    assert_eq!(
+        poor.json["error"]["kind"], "budget_exceeded",
+        "{}",
+        poor.text
+    );
+    // What is forked from that has its budget, unless it asks for another.
+    let path = path_of(&poor);
+    let heir = fork(&path, Value::Null);
+    assert_eq!(
+        heir.json["error"]["kind"], "budget_exceeded",
+        "{}",
+        heir.text
+    );
+    let rich = fork(&path, json!({"tokens": 10_000_000}));
+    assert_eq!(rich.json["status"], "succeeded", "{}", rich.text);
+    assert_problem(&fork(&path, json!({"tokens": 0})), 400, "invalid-input");
+}
+
+#[test]
 fn a_fork_with_an_edit_calls_only_what_comes_after() {
     let me = app().tenant();
     with_key(&me);

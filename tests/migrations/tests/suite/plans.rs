@@ -141,9 +141,15 @@ const AS_OWNER: &[(&str, &str, &str)] = &[
         "SELECT answer FROM nodeai.idempotency_keys WHERE org_id = '$ORG' AND principal = '$ORG' AND key = 'k1'",
     ),
     (
-        "queued runs that are due",
-        "execution_queue_due_idx",
-        "SELECT id FROM public.execution_queue WHERE status = 'queued' ORDER BY priority DESC, run_after, id LIMIT 1",
+        "an organisation's queued runs that are due",
+        "execution_queue_org_next_idx",
+        "SELECT id FROM public.execution_queue WHERE org_id = '$ORG' AND status = 'queued' ORDER BY priority DESC, run_after, id LIMIT 1",
+    ),
+    (
+        "organisations with runs in the queue",
+        "execution_queue_org_due_idx",
+        "SELECT org_id FROM public.execution_queue WHERE status IN ('queued', 'waiting') AND run_after IS NOT NULL
+           AND org_id > '$ORG' ORDER BY org_id, status, run_after, id LIMIT 1",
     ),
     (
         "leases that ran out",

@@ -64,6 +64,35 @@ async fn higher_priorities_come_first_and_delayed_ones_not_yet() {
 }
 
 #[tokio::test]
+async fn one_organisations_flood_does_not_keep_others_waiting() {
+    let db = Database::fresh().await;
+    let a = db.tenant("a").await.session(&db).await;
+    let b = db.tenant("b").await.session(&db).await;
+    let c = db.tenant("c").await.session(&db).await;
+    for _ in 0..20 {
+        enqueue(&a, json!({"priority": 100})).await;
+    }
+    let (low, other) = (
+        enqueue(&b, json!({"priority": -100})).await,
+        enqueue(&c, json!({})).await,
+    );
+    enqueue(
+        &c,
+        json!({"priority": 100, "run_after_us": 4_000_000_000_000_000_i64}),
+    )
+    .await;
+    let worker = db.session().await;
+    let mut got = Vec::new();
+    for _ in 0..4 {
+        got.push(run_of(&claim(&worker, json!({})).await.0).to_owned());
+    }
+    // The flood came first, and then everybody has a turn before it has another.
+    assert_eq!(got[1..3], [low, other]);
+    assert!(!got[0].is_empty() && !got[3].is_empty(), "{got:?}");
+    assert!(run_of(&claim(&worker, json!({})).await.0) != "");
+}
+
+#[tokio::test]
 async fn a_run_is_taken_up_with_its_owners_claims() {
     let db = Database::fresh().await;
     let (a, b) = (db.tenant("a").await, db.tenant("b").await);

@@ -57,6 +57,11 @@ async fn a_key_opens_the_areas_while_its_run_is_at_work() {
         (&principal["org_id"], &principal["user_id"]),
         (&claims["org_id"], &claims["sub"])
     );
+    assert_eq!(
+        admit(&door, &key, "deployments:run").await.0["outcome"],
+        "ok",
+        "a workflow may be a tool of another"
+    );
     for scope in [
         "workflows:run",
         "secrets:read",

@@ -212,6 +212,11 @@ impl Agent {
         json!([text, around, self.max_steps, self.max_cost_pusd])
     }
 
+    /// Whether it has any tools.
+    pub(in crate::nodes) fn has_tools(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
     /// Why the model is not asked again, if it is not.
     pub(in crate::nodes) fn exceeded(
         &self,

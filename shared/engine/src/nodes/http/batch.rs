@@ -138,6 +138,11 @@ impl HttpBatch {
         json!([calls, self.keep_errors])
     }
 
+    /// Whether one of them is made with what only some users may use.
+    pub(in crate::nodes) fn is_personal(&self) -> bool {
+        self.calls.iter().any(HttpCall::is_personal)
+    }
+
     /// What is sent, for the log.
     pub(in crate::nodes) fn shown(&self) -> Value {
         const SHOWN: usize = 100;
