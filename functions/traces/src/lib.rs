@@ -12,6 +12,7 @@ mod retention;
 mod scores;
 mod shares;
 mod tail;
+mod tree;
 mod views;
 
 use nodeai_tracestore::{load, model, search};

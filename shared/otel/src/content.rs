@@ -31,6 +31,28 @@ impl Content {
     }
 }
 
+/// Whether attributes, as JSON text, can have content at all: what has none need not be read.
+pub fn may_have_content(attributes: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "gen_ai.input",
+        "gen_ai.output",
+        "gen_ai.prompt",
+        "gen_ai.completion",
+        "gen_ai.tool.call",
+        "gen_ai.retrieval",
+        "llm.input_messages",
+        "llm.output_messages",
+        "retrieval.documents",
+        "reranker.output_documents",
+        "nodeai.input",
+        "nodeai.output",
+        "input.value",
+        "output.value",
+        "traceloop.entity",
+    ];
+    PARTS.iter().any(|part| attributes.contains(part))
+}
+
 /// Reads the content from attributes as they came.
 pub fn content_of(a: &Map<String, Value>) -> Content {
     let first = |names: &[&str]| names.iter().find_map(|name| a.get(*name)).map(parsed);

@@ -18,7 +18,7 @@ mod read;
 mod reply;
 mod value;
 
-pub use content::{Content, content_of, documents_at, unflatten};
+pub use content::{Content, content_of, documents_at, may_have_content, unflatten};
 pub use nodeai_llm::Prices;
 pub use normalise::{Normalised, Rejected, normalise, normalise_at};
 pub use read::{Encoding, Fault, read};

@@ -4,6 +4,7 @@ use nodeai_app::{Caller, Scope, clock};
 use nodeai_http::{Problem, money};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// A trace with its spans, flat, by start.
@@ -48,6 +49,23 @@ pub async fn of_path<S: Scope>(caller: &Caller<S>) -> Result<Stored, Problem> {
 pub async fn by_id<S: Scope>(caller: &Caller<S>, id: &str) -> Result<Stored, Problem> {
     let args = json!({"org_id": caller.org_id(), "trace_id": id});
     let stored: Option<Stored> = caller.call("trace_tree", &args).await?;
+    stored.ok_or_else(missing)
+}
+
+/// A trace with its spans, flat, by start, each as it was written by the store.
+#[derive(Debug, Deserialize)]
+pub struct Written {
+    /// The summary.
+    pub trace: Map<String, Value>,
+    /// The spans.
+    pub spans: Vec<Box<RawValue>>,
+}
+
+/// The trace of the path, its spans not read. Errors: 404, 503.
+pub async fn written<S: Scope>(caller: &Caller<S>) -> Result<Written, Problem> {
+    let id = trace_id(caller.cx.parameter("trace_id"))?;
+    let args = json!({"org_id": caller.org_id(), "trace_id": id});
+    let stored: Option<Written> = caller.call("trace_tree", &args).await?;
     stored.ok_or_else(missing)
 }
 

@@ -7,7 +7,7 @@ use nodeai_auth::link_token::{LinkToken, Shows};
 use nodeai_http::{Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What a link shows.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -39,8 +39,11 @@ pub async fn handle(visitor: Visitor) -> Result<Json<Linked>, Problem> {
     let args = json!({"token_hash": token.hash()});
     let opened: Opened = visitor.call("trace_open", args).await?;
     let shown = opened.trace.ok_or_else(missing)?;
+    let spans = shown.stored.spans.into_iter();
+    let spans: Vec<String> = spans.map(|span| Value::Object(span).to_string()).collect();
+    let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
     Ok(Json::ok(Linked {
         payloads: shown.payloads,
-        tree: shown.stored.into(),
+        tree: TraceTree::of(shown.stored.trace, &spans)?,
     }))
 }
