@@ -129,9 +129,10 @@ BEGIN
     coarse := coalesce((p ->> 'coarse')::integer, greatest(2000, coalesce(n, 0) / 50));
     SELECT * INTO graph FROM nodeai.vector_tables x WHERE x.knowledge_base_id = k.id AND x.index_version = idx;
     IF graph.built AND within > greatest(2000, n / 50) AND NOT coalesce((p ->> 'exact')::boolean, false) THEN
-      found := nodeai.near_by_graph(k.id, idx, graph, allowed, p ->> 'vector', near);
+      -- The graph's distances are those of halves: a few more than are wanted are scored exactly.
+      found := nodeai.near_by_graph(k.id, idx, graph, allowed, p ->> 'vector', most + 10);
     END IF;
-    IF cardinality(found) = near THEN
+    IF cardinality(found) = most + 10 THEN
       path := 'hnsw';
       SELECT x.serial INTO latest FROM nodeai.chunk_codes x WHERE x.knowledge_base_id = k.id AND x.index_version = idx
         ORDER BY x.serial DESC LIMIT 1;

@@ -4,7 +4,6 @@
 pub mod parameters;
 pub mod step;
 
-use nodeai_rag::optimise::Part;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -80,8 +79,6 @@ pub struct Settings {
 pub struct Evaluated {
     /// The trial's number, from 1.
     trial: usize,
-    /// Of which part its questions are.
-    part: Part,
     /// The places of its questions.
     questions: Vec<usize>,
     /// Places with their scores.

@@ -64,6 +64,54 @@ fn several_models_answer_side_by_side_and_one_that_fails_leaves_the_others_alone
 }
 
 #[test]
+fn a_provider_that_is_busy_broken_or_cut_off_is_told_in_its_place() {
+    let me = with_key();
+    let models = [
+        "stand-in-429",
+        "stand-in-500",
+        "stand-in-drop",
+        "stand-in-malformed",
+        "stand-in",
+    ];
+    let models: Vec<Value> = models
+        .iter()
+        .map(|model| standin(&format!("openai/{model}")))
+        .collect();
+    let prompt = json!({"messages": [{"role": "user", "content": "Say hello"}],
+        "tools": [{"name": "look_up", "description": "Looks something up", "parameters": {"type": "object"}}]});
+    let body = json!({"prompt": prompt, "models": models});
+    let reply = me.post(&format!("{PATH}/run"), &body);
+    assert_status(&reply, 200);
+    let events = events(&reply.text);
+    let (last, result) = events.last().unwrap();
+    assert_eq!(
+        (last.as_str(), &result["status"]),
+        ("run_finished", &json!("succeeded"))
+    );
+    let out = &result["outputs"]["out"];
+    let kind = |at: usize| {
+        out[format!("r0m{at}")]["error"]["kind"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(kind(0), "rate_limited", "{result}");
+    for broken in 1..4 {
+        assert!(!kind(broken).is_empty(), "{result}");
+    }
+    assert!(out["r0m4"]["text"].is_string(), "{result}");
+    let sent = app()
+        .llm
+        .requests()
+        .into_iter()
+        .find(|r| r.body["model"] == "stand-in-500");
+    assert_eq!(
+        sent.unwrap().body["tools"][0]["function"]["name"],
+        "look_up"
+    );
+}
+
+#[test]
 fn nothing_is_kept_unless_asked_for() {
     let me = app().tenant();
     let mut body = json!({"prompt": prompt("the {{ inputs.what }}"), "rows": [{"how": "s3cr3t", "what": "s3cr3t"}],

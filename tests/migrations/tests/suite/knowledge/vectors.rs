@@ -65,16 +65,16 @@ impl Corpus {
                 let (chunk, document) = (id(), &documents[i / 10]);
                 let values = vector(seed + i as u64);
                 let code = code(&values);
-                let row = json!({"id": chunk, "document": document, "number": i % 10, "even": (i / 10) % 2 == 0,
+                let row = json!({"id": chunk, "document": document, "number": i % 10, "even": (i / 10) % 2 == 0, "sixth": (i / 10) % 6 == 0,
                     "embedding": encode(&values), "p3": code.plane3, "p2": code.plane2, "p1": code.plane1, "p0": code.plane0});
                 self.chunks.insert(chunk, (document.clone(), values));
                 row
             })
             .collect();
         let fill = "WITH given AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1) AS g (id uuid, document uuid, number integer,
-              even boolean, embedding text, p3 text, p2 text, p1 text, p0 text)
+              even boolean, sixth boolean, embedding text, p3 text, p2 text, p1 text, p0 text)
           ), d AS (INSERT INTO public.documents (id, org_id, knowledge_base_id, title, source_kind, status, chunk_count, metadata)
-            SELECT g.document, $2::text::uuid, $3::text::uuid, 'd', 'text', 'ready', 10, jsonb_build_object('even', bool_and(g.even))
+            SELECT g.document, $2::text::uuid, $3::text::uuid, 'd', 'text', 'ready', 10, jsonb_build_object('even', bool_and(g.even), 'sixth', bool_and(g.sixth))
             FROM given g GROUP BY g.document
           ), c AS (INSERT INTO public.chunks (id, org_id, knowledge_base_id, document_id, index_version, number, start_offset, end_offset,
               content, content_hash, embedding)
@@ -161,17 +161,14 @@ async fn both_ways_give_the_ten_nearest() {
     settle(&db).await;
     assert_eq!(mine.path().await, json!({"path": "hnsw", "waiting": 0}));
     let owner = db.owner().await;
-    let even: Vec<String> = owner
-        .query(
-            "SELECT id::text FROM public.documents WHERE metadata @@ '$.even == true'",
-            &[],
-        )
-        .await
-        .expect("documents")
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
-    let (mut found, mut filtered, mut agreed) = (0, 0, 0);
+    let with = async |condition: &str| -> Vec<String> {
+        let sql = format!("SELECT id::text FROM public.documents WHERE metadata @@ '{condition}'");
+        let rows = owner.query(&sql, &[]).await.expect("documents");
+        rows.iter().map(|row| row.get(0)).collect()
+    };
+    let even = with("$.even == true").await;
+    let most = with("$.sixth == false").await;
+    let (mut found, mut filtered, mut walked, mut agreed) = (0, 0, 0, 0);
     let filter = json!({"filter": "exists($.even)"});
     for (i, corpus) in [&mine, &theirs].into_iter().cycle().take(30).enumerate() {
         let question = vector(90_000 + i as u64);
@@ -184,6 +181,12 @@ async fn both_ways_give_the_ten_nearest() {
         let (path, under) = corpus.ask(&question, filter.clone()).await;
         assert_eq!(path, "hnsw");
         assert_eq!(under, graph);
+        let (path, under) = corpus
+            .ask(&question, json!({"filter": "$.sixth == false"}))
+            .await;
+        assert_eq!(path, "hnsw", "the graph is walked on under a condition");
+        let meant = |d: &str| most.iter().any(|one| one == d);
+        walked += shared(&under, &corpus.truth(&question, meant));
         let (path, under) = corpus
             .ask(&question, json!({"filter": "$.even == true"}))
             .await;
@@ -201,8 +204,8 @@ async fn both_ways_give_the_ten_nearest() {
     }
     // Of 300.
     assert!(
-        found >= 297 && filtered >= 297 && agreed >= 297,
-        "{found} {filtered} {agreed}"
+        found >= 297 && filtered >= 297 && walked >= 297 && agreed >= 297,
+        "{found} {filtered} {walked} {agreed}"
     );
 }
 
