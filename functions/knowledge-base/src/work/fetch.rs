@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, header};
 use http_body_util::BodyDataStream;
 use nodeai_app::{Cx, errors::log};
 use nodeai_edge::http_client;
+use nodeai_files::media::{HEAD, UNKNOWN, sniff};
 use nodeai_guard::UrlGuard;
 use serde::Deserialize;
 use std::pin::pin;
@@ -170,6 +171,14 @@ pub async fn extract(cx: &Cx, fetched: &Fetched) -> Result<Extracted, Trouble> {
         .next()
         .unwrap_or_default()
         .trim();
+    // Servers say that of what they do not know.
+    let plain = match plain {
+        UNKNOWN | "binary/octet-stream" => {
+            let head = &fetched.body[..fetched.body.len().min(HEAD)];
+            sniff(head, name.unwrap_or_default())
+        }
+        known => known,
+    };
     target
         .query_pairs_mut()
         .append_pair("type", plain)

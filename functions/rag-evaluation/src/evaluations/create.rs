@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// What is evaluated: exactly one of `workflow_id`, `deployment_id`, `definition` and `answers`.
+/// What is evaluated: exactly one of `workflow_id`, `deployment_id`, `definition`, `retrieval` and `answers`.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TargetInput {
@@ -30,6 +30,11 @@ pub struct TargetInput {
     /// A workflow that is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     definition: Option<Value>,
+    /// A search of a knowledge base: the config of a `retrieve` node without its `query`, which is the question. The outputs are `/results`
+    /// (the passages), `/documents` (the ids of their documents, best first) and `/text`; passages are the contexts, and their ids what was
+    /// retrieved, unless `places` say otherwise.
+    #[serde(default, skip_serializing)]
+    retrieval: Option<Map<String, Value>>,
     /// Answers that are there already, by item id; nothing is run then, and items without an answer are left out.
     #[serde(default, skip_serializing)]
     answers: Option<BTreeMap<String, Answered>>,
@@ -87,10 +92,12 @@ impl TargetInput {
             self.workflow_id.is_some(),
             self.deployment_id.is_some(),
             self.definition.is_some(),
+            self.retrieval.is_some(),
             self.answers.is_some(),
         ];
         let one = given.into_iter().filter(|given| *given).count() == 1;
-        let detail = "give exactly one of workflow_id, deployment_id, definition and answers";
+        let detail =
+            "give exactly one of workflow_id, deployment_id, definition, retrieval and answers";
         c.require(one, "/target", "one_of", detail);
         let ids = [
             ("/target/workflow_id", &self.workflow_id),
@@ -107,6 +114,15 @@ impl TargetInput {
         c.require(fits, "/target/workflow_version", "range", detail);
         let graph = self.definition.as_ref().is_none_or(Value::is_object);
         c.require(graph, "/target/definition", "type", "must be an object");
+        if let Some(config) = &self.retrieval {
+            let base = config.get("knowledge_base").and_then(Value::as_str);
+            let uuid = base.is_some_and(is_uuid);
+            let at = "/target/retrieval/knowledge_base";
+            c.require(uuid, at, "format", "must be a knowledge base's id");
+            let free = !config.contains_key("query");
+            let detail = "is the question of each item";
+            c.require(free, "/target/retrieval/query", "reserved", detail);
+        }
         let input = self.input.as_deref().unwrap_or("question");
         c.length(input, 1, 128, "/target/input");
         let answers = self.answers.as_ref();
@@ -132,6 +148,40 @@ impl TargetInput {
                 "must be a JSON pointer such as /out/text",
             );
         }
+    }
+}
+
+impl TargetInput {
+    /// A search as a workflow that is not stored.
+    fn as_workflow(&mut self) {
+        let Some(mut config) = self.retrieval.take() else {
+            return;
+        };
+        let input = self.input.as_deref().unwrap_or("question");
+        let question = format!("{{{{ inputs[{}] }}}}", json!(input));
+        config.insert("query".to_owned(), question.into());
+        let output = |name: &str, value: &str| {
+            let value = format!("{{{{ nodes.look.output.{value} }}}}");
+            json!({"id": name, "type": "output", "data": {"name": name, "value": value}})
+        };
+        let documents = "results | map(attribute='document_id') | unique | list";
+        let nodes = json!([
+            {"id": "in", "type": "input", "data": {}}, {"id": "look", "type": "retrieve", "data": config},
+            output("results", "results"), output("documents", documents), output("text", "text")]);
+        let edge = |from: &str, to: &str| json!({"id": to, "source": from, "target": to});
+        let edges = [
+            edge("in", "look"),
+            edge("look", "results"),
+            edge("look", "documents"),
+            edge("look", "text"),
+        ];
+        self.definition = Some(json!({"nodes": nodes, "edges": edges}));
+        let places = &mut self.places;
+        let usual = |place: &mut Option<String>, at: &str| {
+            place.get_or_insert_with(|| at.to_owned());
+        };
+        usual(&mut places.answer, "/text");
+        usual(&mut places.contexts, "/results");
     }
 }
 
@@ -182,9 +232,10 @@ impl Check for EvaluationInput {
 /// Makes an evaluation, which goes on by itself: each item is run as whoever makes it, then judged. 202 with its `Location`.
 pub async fn handle(
     caller: Caller<EvaluationsRun>,
-    Valid(input): Valid<EvaluationInput>,
+    Valid(mut input): Valid<EvaluationInput>,
 ) -> Result<Reply<Evaluation, 202>, Problem> {
     let id = clock::new_id();
+    input.target.as_workflow();
     let settings = Settings {
         metrics: input.metrics.iter().map(MetricInput::spec).collect(),
         places: input.target.places.clone(),

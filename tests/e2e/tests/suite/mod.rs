@@ -23,6 +23,7 @@ mod documents;
 mod evaluation;
 mod evaluation_command;
 mod evaluation_jobs;
+mod evaluation_retrieval;
 mod evaluation_rules;
 mod experiments;
 mod files;
