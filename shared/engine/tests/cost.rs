@@ -10,9 +10,8 @@ use nodeai_engine::{
 use nodeai_telemetry::{SpanId, TraceId};
 use serde_json::{Value, json};
 
-/// Most growth of the cost per node from the small to the large graph. The aim is 1.3; the rest
-/// is for caches. Quadratic work shows as 100.
-const MOST_GROWTH: f64 = 1.5;
+/// Most growth of the cost per node from the small to the large graph. Quadratic work shows as 100.
+const MOST_GROWTH: f64 = 1.3;
 
 fn document(inner: Vec<Value>, edges: Vec<Value>) -> Compiled {
     let mut nodes = vec![json!({"id": "in", "type": "input"})];
