@@ -182,6 +182,7 @@ async fn run<S: Scope>(
         inputs,
         mode: Mode::Sync,
         budget: Default::default(),
+        labels: Default::default(),
         private: true,
     };
     let mut result = finish(&own, ask).await.map_err(Trouble::of_problem)?;
