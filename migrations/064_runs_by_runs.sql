@@ -177,7 +177,7 @@ BEGIN
     RETURN '{"outcome":"missing"}';
   END IF;
   deployed := origin.deployment_id IS NOT NULL AND e ->> 'workflow_id' IS NOT NULL;
-  IF deployed AND NOT nodeai.holds('deployments:run') THEN
+  IF deployed AND NOT nodeai.caller_may(org, 'deployments:run') THEN
     RETURN '{"outcome":"forbidden"}';
   END IF;
   IF nullif(e -> 'budget', 'null') IS NULL AND origin.budget IS NOT NULL THEN
