@@ -66,6 +66,7 @@ fn run(schema: Value, rules: u32, max_steps: u64, at: usize, fact: &What) -> (Ru
         max_steps,
         rules,
         reused: Default::default(),
+        labels: Default::default(),
     }));
     commands.extend(take(&mut run, started));
     for turn in 0.. {

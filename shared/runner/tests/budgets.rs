@@ -228,6 +228,7 @@ fn queued(app: &App, document: &Value, log: Vec<Event>) -> Finished {
             name: "test".into(),
             inputs: json!({}),
             trace: TraceContext::root([7; 24]),
+            labels: Default::default(),
         })),
         false => Begin::Log(log),
     };

@@ -198,10 +198,11 @@ mod tests {
             assert!((1..=AT_ONCE).contains(&asks.len()));
             for ask in asks {
                 let mut one: Evaluated = serde_json::from_value(ask.clone()).expect("asked");
-                asked.push((one.trial, one.part, one.questions.len()));
+                let part: Part = serde_json::from_value(ask["part"].clone()).expect("a part");
+                asked.push((one.trial, part, one.questions.len()));
                 let model = ask["target"]["definition"]["nodes"][0]["data"]["model"].clone();
                 assert_eq!(model, ["a", "b", "c", "d"][one.trial - 1]);
-                let judged = one.part == Part::Verdict;
+                let judged = part == Part::Verdict;
                 assert_eq!(ask["judge"].is_object(), judged);
                 let metric = if judged { "faithfulness" } else { "token_f1" };
                 assert_eq!(ask["metrics"], json!([metric, LATENCY, COST]));
