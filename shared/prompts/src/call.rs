@@ -75,12 +75,18 @@ impl Call<'_> {
         tools
     }
 
-    /// The form that the answer was to have.
+    /// The form that the answer was to have; none for text, which is usual.
     pub fn response_format(&self) -> Option<Value> {
         let own = self.config.get("response_format");
-        let own = own.filter(|value| !value.is_null());
+        if let Some(own) = own.filter(|value| !value.is_null()) {
+            return match own["type"].as_str().or(own.as_str()) {
+                Some("text") => None,
+                Some("json" | "json_object") => Some(json!("json")),
+                _ => Some(own.clone()),
+            };
+        }
         let json_wanted = self.attributes.get("gen_ai.output.type") == Some(&json!("json"));
-        own.cloned().or_else(|| json_wanted.then(|| json!("json")))
+        json_wanted.then(|| json!("json"))
     }
 }
 
@@ -111,6 +117,17 @@ mod tests {
             call.response_format(),
             Some(config["response_format"].clone())
         );
+        for (form, wanted) in [
+            (json!({"type": "text"}), None),
+            (json!("json"), Some(json!("json"))),
+        ] {
+            let config = json!({"response_format": form});
+            let call = Call {
+                config: &config,
+                attributes: &Map::new(),
+            };
+            assert_eq!(call.response_format(), wanted);
+        }
     }
 
     #[test]

@@ -209,7 +209,8 @@ fn passages_of_a_knowledge_base_go_into_a_prompt_and_the_trace_shows_the_search(
     let trace = run.json["trace_id"].as_str().unwrap();
     let searched = || {
         let tree = me.get(&format!("/api/v1/traces/{trace}"));
-        tree.text
+        tree.json
+            .to_string()
             .contains("\"gen_ai.operation.name\":\"retrieval\"")
     };
     // The search's own spans are stored after its answer.

@@ -311,7 +311,7 @@ fn the_pages_of_a_sitemap_become_documents_once() {
     assert_eq!(pages().len(), 2, "what is there is not added again");
     assert_eq!(of("source_kind=sitemap".to_owned()).len(), 1);
     // It is asked again in an index that was built beside the first, when that is gone.
-    let rebuilt = me.post(&format!("{path}/rebuild"), &json!({}));
+    let rebuilt = me.post(&format!("{path}/rebuild"), &json!({"settings": hashed()}));
     assert_status(&rebuilt, 202);
     until(&me, "the switch", || {
         me.get(&path).json["active_index"] == 2

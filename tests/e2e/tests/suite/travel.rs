@@ -113,7 +113,8 @@ fn a_fork_has_a_budget_its_own_or_that_of_the_run() {
         poor.text
     );
     // What is forked from that has its budget, unless it asks for another.
-    let path = path_of(&poor);
+    let poor = poor.json["execution_id"].as_str().unwrap();
+    let path = format!("{RUNS}/{poor}");
     let heir = fork(&path, Value::Null);
     assert_eq!(
         heir.json["error"]["kind"], "budget_exceeded",
