@@ -34,7 +34,7 @@ impl Provider {
             .arg(folder.join("provider.mjs"))
             .arg(REDIRECT_URI)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(Stdio::inherit());
         let mut process = Running::start(command);
         let stdout = BufReader::new(process.0.stdout.take().expect("stdout"));
         let mut lines = stdout.lines().map_while(Result::ok);
