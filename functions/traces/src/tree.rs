@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Error, Map, Value};
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The fields of a span as they came.
 struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
@@ -44,29 +44,38 @@ impl<'a> Fields<'a> {
     fn open(&self, out: &mut String) {
         out.push('{');
         for (name, value) in &self.0 {
-            let number = || serde_json::from_str::<i64>(value.get()).ok();
-            match (*name, number()) {
-                ("cost_pusd", Some(pico)) => {
-                    let micros = money::usd_micros(pico);
-                    let usd = Value::from(money::usd(pico));
-                    out.push_str(&format!("\"cost_usd_micros\":{micros},\"cost_usd\":{usd},"));
+            let value = value.get();
+            match *name {
+                "cost_pusd" => {
+                    if let Some(pico) = number(value) {
+                        let (micros, usd) = (money::usd_micros(pico), money::usd(pico));
+                        let _ = write!(
+                            out,
+                            "\"cost_usd_micros\":{micros},\"cost_usd\":{},",
+                            Value::from(usd)
+                        );
+                    }
                 }
-                ("duration_us", Some(us)) => {
-                    let ms = Value::from(us as f64 / 1000.0);
-                    out.push_str(&format!("\"duration_ms\":{ms},"));
+                "duration_us" => {
+                    if let Some(us) = number(value) {
+                        let _ = write!(out, "\"duration_ms\":{},", Value::from(us as f64 / 1000.0));
+                    }
                 }
-                ("cost_pusd" | "duration_us", None) => {}
-                ("attributes", _) => {
-                    field(out, name, value.get());
-                    if let Some(content) = content(value.get()) {
+                "attributes" => {
+                    field(out, name, value);
+                    if let Some(content) = content(value) {
                         field(out, "content", &content);
                     }
                 }
-                _ => field(out, name, value.get()),
+                _ => field(out, name, value),
             }
         }
         out.push_str("\"children\":[");
     }
+}
+
+fn number(value: &str) -> Option<i64> {
+    serde_json::from_str(value).ok()
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
