@@ -4,8 +4,9 @@ use crate::TracesRead;
 use crate::load;
 use crate::node::SpanNode;
 use crate::tree::tree;
-use nodeai_app::Caller;
-use nodeai_http::{Problem, money, reply::Json};
+use http::{HeaderValue, header};
+use nodeai_app::{Caller, Reply};
+use nodeai_http::{Body, Problem, Response, money};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,11 +22,22 @@ pub struct TraceTree {
     spans: Box<RawValue>,
 }
 
-/// One call reads trace and spans.
-pub async fn handle(caller: Caller<TracesRead>) -> Result<Json<TraceTree>, Problem> {
+/// One call reads trace and spans. The answer is a [`TraceTree`], put together as text.
+pub async fn handle(caller: Caller<TracesRead>) -> Result<Reply<TraceTree>, Problem> {
     let load::Written { trace, spans } = load::written(&caller).await?;
     let spans: Vec<&str> = spans.iter().map(|span| span.get()).collect();
-    TraceTree::of(trace, &spans).map(Json::ok)
+    let spans = tree(&spans).map_err(wrong)?;
+    let trace = json!(with_money(trace));
+    let mut response = Response::new(Body::Full(
+        format!("{{\"trace\":{trace},\"spans\":{spans}}}").into(),
+    ));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(Reply::from(response))
+}
+
+fn wrong(_: serde_json::Error) -> Problem {
+    Problem::internal("the store gave a span that was not expected")
 }
 
 impl TraceTree {
@@ -34,10 +46,10 @@ impl TraceTree {
     /// # Errors
     /// 500 when a span is not one.
     pub fn of(trace: Map<String, Value>, spans: &[&str]) -> Result<Self, Problem> {
-        let wrong = |_| Problem::internal("the store gave a span that was not expected");
+        let spans = tree(spans).and_then(RawValue::from_string);
         Ok(Self {
             trace: with_money(trace),
-            spans: tree(spans).map_err(wrong)?,
+            spans: spans.map_err(wrong)?,
         })
     }
 }
