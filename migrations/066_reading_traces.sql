@@ -1,6 +1,7 @@
 -- Reading traces. A search looks at few of the newest first, and at more with each step back: what many have is found at once, however many
 -- spans a day has, and what few have is found by reading much at a time.
 
+-- As in 028, with text in all its forms (065).
 CREATE OR REPLACE FUNCTION nodeai.search_term_of_trace(term jsonb, d date) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = '' AS $$
 DECLARE
