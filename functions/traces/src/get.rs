@@ -1,9 +1,9 @@
 //! `GET /api/v1/traces/{trace_id}`
 
 use crate::TracesRead;
-use crate::load;
+use crate::load::{self, unexpected};
 use crate::node::SpanNode;
-use crate::tree::tree;
+use crate::tree::{read, tree};
 use http::{HeaderValue, header};
 use nodeai_app::{Caller, Reply};
 use nodeai_http::{Body, Problem, Response, money};
@@ -24,10 +24,10 @@ pub struct TraceTree {
 
 /// One call reads trace and spans. The answer is a [`TraceTree`], put together as text.
 pub async fn handle(caller: Caller<TracesRead>) -> Result<Reply<TraceTree>, Problem> {
-    let load::Written { trace, spans } = load::written(&caller).await?;
-    let spans: Vec<&str> = spans.iter().map(|span| span.get()).collect();
-    let spans = tree(&spans).map_err(wrong)?;
-    let trace = json!(with_money(trace));
+    let id = load::trace_id(caller.cx.parameter("trace_id"))?;
+    let columns = load::columns(&caller, &id).await?;
+    let spans = tree(columns.rows().map_err(unexpected)?, Some(&id));
+    let trace = json!(with_money(columns.trace));
     let mut response = Response::new(Body::Full(
         format!("{{\"trace\":{trace},\"spans\":{spans}}}").into(),
     ));
@@ -36,20 +36,17 @@ pub async fn handle(caller: Caller<TracesRead>) -> Result<Reply<TraceTree>, Prob
     Ok(Reply::from(response))
 }
 
-fn wrong(_: serde_json::Error) -> Problem {
-    Problem::internal("the store gave a span that was not expected")
-}
-
 impl TraceTree {
     /// Of a trace's summary and its spans as JSON, by start.
     ///
     /// # Errors
     /// 500 when a span is not one.
     pub fn of(trace: Map<String, Value>, spans: &[&str]) -> Result<Self, Problem> {
-        let spans = tree(spans).and_then(RawValue::from_string);
+        let spans = read(spans).map(|spans| tree(spans, None));
+        let spans = spans.and_then(RawValue::from_string);
         Ok(Self {
             trace: with_money(trace),
-            spans: spans.map_err(wrong)?,
+            spans: spans.map_err(unexpected)?,
         })
     }
 }

@@ -7,75 +7,94 @@ use serde_json::{Error, Map, Value};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
-/// The fields of a span as they came.
-struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
+/// The fields of a span as they came: names and JSON.
+type Fields<'a> = Vec<(&'a str, &'a str)>;
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
+/// Spans that are objects.
+///
+/// # Errors
+/// When one is none.
+pub fn read<'a>(spans: &[&'a str]) -> Result<Vec<Fields<'a>>, Error> {
+    struct Read<'a>(Fields<'a>);
+    impl<'de> Deserialize<'de> for Read<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Reader;
+            impl<'de> Visitor<'de> for Reader {
+                type Value = Read<'de>;
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a span")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::with_capacity(32);
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+                fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    out.write_str("a span")
                 }
-                Ok(Fields(fields))
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read<'de>, A::Error> {
+                    let mut fields = Vec::with_capacity(32);
+                    while let Some((name, value)) = map.next_entry::<&str, &RawValue>()? {
+                        fields.push((name, value.get()));
+                    }
+                    Ok(Read(fields))
+                }
             }
+            deserializer.deserialize_map(Reader)
         }
-        deserializer.deserialize_map(Reader)
     }
+    let spans = spans
+        .iter()
+        .map(|span| serde_json::from_str(span).map(|Read(fields)| fields));
+    spans.collect()
 }
 
-impl<'a> Fields<'a> {
-    fn text(&self, name: &str) -> &'a str {
-        let found = self.0.iter().find(|(field, _)| *field == name);
-        let text = found.and_then(|(_, value)| serde_json::from_str(value.get()).ok());
-        text.unwrap_or_default()
-    }
+/// A text among the fields; ids are hexadecimal, and have no character that is escaped.
+fn text<'a>(span: &Fields<'a>, name: &str) -> &'a str {
+    let found = span.iter().find(|(field, _)| *field == name);
+    let inside = found.and_then(|(_, value)| value.strip_prefix('"')?.strip_suffix('"'));
+    inside.unwrap_or_default()
+}
 
-    /// The span without its end, up to where its children come. Cost for people beside the exact integer, durations in ms; what went in
-    /// and came out, the same for every convention, beside the attributes as they came.
-    fn open(&self, out: &mut String) {
-        out.push('{');
-        for (name, value) in &self.0 {
-            let value = value.get();
-            match *name {
-                "cost_pusd" => {
-                    if let Some(pico) = number(value) {
-                        let (micros, usd) = (money::usd_micros(pico), money::usd(pico));
-                        let _ = write!(
-                            out,
-                            "\"cost_usd_micros\":{micros},\"cost_usd\":{},",
-                            Value::from(usd)
-                        );
-                    }
+/// Writes a span without its end, up to where its children come. Cost for people beside the exact integer, durations in ms; what went in and
+/// came out, the same for every convention, beside the attributes as they came. With the id of a trace, the span has neither it nor its end.
+fn open(out: &mut String, span: &Fields<'_>, trace_id: Option<&str>) {
+    out.push('{');
+    if let Some(trace_id) = trace_id {
+        let _ = write!(out, "\"trace_id\":\"{trace_id}\",");
+    }
+    let mut start = None;
+    for &(name, value) in span {
+        match name {
+            "cost_pusd" => {
+                if let Some(pico) = number(value) {
+                    let (micros, usd) = (money::usd_micros(pico), money::usd(pico));
+                    let usd = Value::from(usd);
+                    let _ = write!(out, "\"cost_usd_micros\":{micros},\"cost_usd\":{usd},");
                 }
-                "duration_us" => {
-                    if let Some(us) = number(value) {
-                        let _ = write!(out, "\"duration_ms\":{},", Value::from(us as f64 / 1000.0));
+            }
+            "duration_us" => {
+                if let Some(us) = number(value) {
+                    if let Some(start) = start.filter(|_| trace_id.is_some()) {
+                        let _ = write!(out, "\"end_us\":{},", us.saturating_add(start));
                     }
+                    let ms = Value::from(us as f64 / 1000.0);
+                    let _ = write!(out, "\"duration_ms\":{ms},");
                 }
-                "attributes" => {
-                    field(out, name, value);
-                    if let Some(content) = content(value) {
-                        field(out, "content", &content);
-                    }
+            }
+            "attributes" => {
+                field(out, name, value);
+                if let Some(content) = content(value) {
+                    field(out, "content", &content);
                 }
-                _ => field(out, name, value),
+            }
+            _ => {
+                if name == "start_us" {
+                    start = number(value);
+                }
+                field(out, name, value);
             }
         }
-        out.push_str("\"children\":[");
     }
+    out.push_str("\"children\":[");
 }
 
 fn number(value: &str) -> Option<i64> {
-    serde_json::from_str(value).ok()
+    value.parse().ok()
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
@@ -99,23 +118,16 @@ fn content(attributes: &str) -> Option<String> {
 }
 
 /// Root spans, each with its children, in the order in which they are given. A span whose parent is elsewhere is a root, and so are those
-/// of a cycle, which ingested ones may hold.
-///
-/// # Errors
-/// When a span is no object.
-pub fn tree(spans: &[&str]) -> Result<String, Error> {
-    let rows: Vec<Fields<'_>> = spans
-        .iter()
-        .map(|span| serde_json::from_str(span))
-        .collect::<Result<_, _>>()?;
+/// of a cycle, which ingested ones may hold. With the id of their trace, the spans have neither it nor their ends yet.
+pub fn tree(rows: Vec<Fields<'_>>, trace_id: Option<&str>) -> String {
     let mut places = HashMap::with_capacity(rows.len());
     for (at, row) in rows.iter().enumerate() {
-        places.entry(row.text("span_id")).or_insert(at);
+        places.entry(text(row, "span_id")).or_insert(at);
     }
     let mut children = vec![Vec::new(); rows.len()];
     let mut roots = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        match places.get(row.text("parent_span_id")) {
+        match places.get(text(row, "parent_span_id")) {
             Some(parent) if *parent != at => children[*parent].push(at),
             _ => roots.push(at),
         }
@@ -131,37 +143,39 @@ pub fn tree(spans: &[&str]) -> Result<String, Error> {
         roots.push(at);
     }
     roots.sort_unstable();
-    Ok(written(&rows, &roots, &children, spans))
+    written(&rows, &roots, &children, trace_id)
 }
 
 fn written(
     rows: &[Fields<'_>],
     roots: &[usize],
     children: &[Vec<usize>],
-    spans: &[&str],
+    trace_id: Option<&str>,
 ) -> String {
-    let size: usize = spans.iter().map(|span| span.len() + 64).sum();
+    let fields = rows.iter().flatten();
+    let size: usize = fields.map(|(name, value)| name.len() + value.len() + 8).sum();
+    let size = size + 128 * rows.len();
     let mut out = String::with_capacity(size + 2);
     out.push('[');
     for (i, root) in roots.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
-        rows[*root].open(&mut out);
+        open(&mut out, &rows[*root], trace_id);
         // Traces may be deep: those that are open, and how many children of each are written.
-        let mut open = vec![(*root, 0)];
-        while let Some((at, done)) = open.last_mut() {
+        let mut begun = vec![(*root, 0)];
+        while let Some((at, done)) = begun.last_mut() {
             let Some(child) = children[*at].get(*done).copied() else {
                 out.push_str("]}");
-                open.pop();
+                begun.pop();
                 continue;
             };
             if *done > 0 {
                 out.push(',');
             }
             *done += 1;
-            rows[child].open(&mut out);
-            open.push((child, 0));
+            open(&mut out, &rows[child], trace_id);
+            begun.push((child, 0));
         }
     }
     out.push(']');
@@ -180,7 +194,7 @@ mod tests {
 
     fn made(spans: &[String]) -> Value {
         let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
-        serde_json::from_str(&tree(&spans).unwrap()).unwrap()
+        serde_json::from_str(&tree(read(&spans).unwrap(), None)).unwrap()
     }
 
     fn shape(nodes: &Value) -> String {
@@ -224,8 +238,20 @@ mod tests {
             .map(|i| span(&i.to_string(), &(i - 1).to_string()))
             .collect();
         let spans: Vec<&str> = spans.iter().map(String::as_str).collect();
-        let text = tree(&spans).unwrap();
+        let text = tree(read(&spans).unwrap(), None);
         assert_eq!(text.matches("\"children\":[").count(), 20_000);
+    }
+
+    #[test]
+    fn rows_get_the_id_of_their_trace_and_their_ends() {
+        let row = vec![
+            ("span_id", "\"a\""),
+            ("start_us", "7"),
+            ("duration_us", "1500"),
+        ];
+        let made: Value = serde_json::from_str(&tree(vec![row], Some("t1"))).unwrap();
+        let wanted = json!([{"trace_id": "t1", "span_id": "a", "start_us": 7, "end_us": 1507, "duration_ms": 1.5, "children": []}]);
+        assert_eq!(made, wanted);
     }
 
     #[test]

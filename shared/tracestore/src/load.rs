@@ -1,10 +1,10 @@
 //! One trace from the store, and numbers as the API shows them.
 
+use crate::columns::Columns;
 use nodeai_app::{Caller, Scope, clock};
 use nodeai_http::{Problem, money};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 /// A trace with its spans, flat, by start.
@@ -47,26 +47,22 @@ pub async fn of_path<S: Scope>(caller: &Caller<S>) -> Result<Stored, Problem> {
 
 /// A trace in one call. Errors: 404, 503.
 pub async fn by_id<S: Scope>(caller: &Caller<S>, id: &str) -> Result<Stored, Problem> {
+    let columns = columns(caller, id).await?;
+    let spans = columns.spans(id).map_err(unexpected)?;
+    let trace = columns.trace;
+    Ok(Stored { trace, spans })
+}
+
+/// A trace in one call, its spans as the store has written them. Errors: 404, 503.
+pub async fn columns<S: Scope>(caller: &Caller<S>, id: &str) -> Result<Columns, Problem> {
     let args = json!({"org_id": caller.org_id(), "trace_id": id});
-    let stored: Option<Stored> = caller.call("trace_tree", &args).await?;
+    let stored: Option<Columns> = caller.call("trace_columns", &args).await?;
     stored.ok_or_else(missing)
 }
 
-/// A trace with its spans, flat, by start, each as it was written by the store.
-#[derive(Debug, Deserialize)]
-pub struct Written {
-    /// The summary.
-    pub trace: Map<String, Value>,
-    /// The spans.
-    pub spans: Vec<Box<RawValue>>,
-}
-
-/// The trace of the path, its spans not read. Errors: 404, 503.
-pub async fn written<S: Scope>(caller: &Caller<S>) -> Result<Written, Problem> {
-    let id = trace_id(caller.cx.parameter("trace_id"))?;
-    let args = json!({"org_id": caller.org_id(), "trace_id": id});
-    let stored: Option<Written> = caller.call("trace_tree", &args).await?;
-    stored.ok_or_else(missing)
+/// 500, for spans that are not as they are stored.
+pub fn unexpected(_: serde_json::Error) -> Problem {
+    Problem::internal("the store gave a span that was not expected")
 }
 
 /// 404.
