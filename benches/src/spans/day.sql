@@ -1,5 +1,6 @@
 -- One day of spans, and what the ingest leaves beside them: $ORG, $DAY (YYYY-MM-DD), $TRACES of twenty spans each. Ten workflows
 -- with the same nodes: a run, four calls of models, nodes. Every tenth span has a prompt that is too big for the hot table.
+-- $TERMS and $CUSTOMERS: the terms of what all traces have, and those of each of 500 customers.
 CREATE TEMP TABLE made ON COMMIT DROP AS
 SELECT md5('$DAY ' || t) AS trace_id, left(md5('$DAY ' || t || ' ' || s), 16) AS span_id,
   CASE WHEN s > 1 THEN left(md5('$DAY ' || t || ' 1'), 16) END AS parent_span_id, t, s,
@@ -32,11 +33,12 @@ SELECT '$ORG'::uuid, m.trace_id, m.span_id, '$DAY', jsonb_build_object('nodeai.i
 FROM made m WHERE m.s IN (2, 12);
 
 INSERT INTO public.traces (org_id, trace_id, day, name, kind, status, started_at, duration_us, workflow_id, user_id, span_count,
-  prompt_tokens, completion_tokens, cost_pusd)
+  prompt_tokens, completion_tokens, cost_pusd, terms)
 SELECT '$ORG'::uuid, s.trace_id, '$DAY', 'bench', 'run', CASE WHEN bool_or(s.status = 'error') THEN 'error' ELSE 'ok' END,
   min(s.started_at), (extract(epoch FROM max(s.started_at + s.duration_us * interval '1 microsecond') - min(s.started_at)) * 1000000)::bigint,
   min(s.workflow_id::text)::uuid, min(s.user_id::text)::uuid, count(*), coalesce(sum(s.prompt_tokens), 0),
-  coalesce(sum(s.completion_tokens), 0), coalesce(sum(s.cost_pusd), 0)
+  coalesce(sum(s.completion_tokens), 0), coalesce(sum(s.cost_pusd), 0),
+  $TERMS || ($CUSTOMERS)[1 + substr(min(s.attributes ->> 'customer'), 2)::integer]
 FROM public.spans s WHERE s.day = '$DAY' AND s.org_id = '$ORG' AND s.workflow_id IS NOT NULL GROUP BY s.trace_id;
 
 INSERT INTO public.trace_days (trace_id, org_id, day) SELECT DISTINCT m.trace_id, '$ORG'::uuid, '$DAY'::date FROM made m;

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use chrono::{Days, NaiveDate, Utc};
+use nodeai_telemetry::terms::term;
 use tokio_postgres::Client;
 
 /// Spans of one trace.
@@ -32,6 +33,7 @@ pub async fn fill(client: &Client, spans: u64, days: u32) -> Result<u64> {
     client
         .batch_execute("SET synchronous_commit = off; SET work_mem = '256MB'")
         .await?;
+    let (same, customers) = terms();
     for ago in (1..=i64::from(days)).rev() {
         let day = day(ago).to_string();
         // Few at a time: each partition takes locks of its own.
@@ -46,6 +48,8 @@ pub async fn fill(client: &Client, spans: u64, days: u32) -> Result<u64> {
             sql += LONG;
         }
         let sql = sql
+            .replace("$CUSTOMERS", &customers)
+            .replace("$TERMS", &same)
             .replace("$ORG", &org)
             .replace("$DAY", &day)
             .replace("$TRACES", &traces.to_string());
@@ -59,6 +63,19 @@ pub async fn fill(client: &Client, spans: u64, days: u32) -> Result<u64> {
     client.batch_execute("VACUUM ANALYZE").await?;
     recount(client).await?;
     Ok(traces * SPANS * u64::from(days) + 10_000)
+}
+
+/// As arrays of SQL: the terms that all traces have, and that of each customer.
+fn terms() -> (String, String) {
+    let array = |all: Vec<(&str, String)>| {
+        let numbers = all.iter().filter_map(|(name, text)| term(name, text));
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        format!("'{{{}}}'::integer[]", numbers.join(","))
+    };
+    let mut same = vec![("service.name", "bench".to_owned())];
+    same.extend((1..=SPANS).map(|step| ("step", step.to_string())));
+    let customers = (0..500).map(|customer| ("customer", format!("c{customer}")));
+    (array(same), array(customers.collect()))
 }
 
 /// Sums by the hour and by the day against the spans themselves.

@@ -7,8 +7,10 @@ use nodeai_http::openapi::Describe;
 use nodeai_http::reply::{Body, Response};
 use nodeai_http::{IntoReply, Problem};
 use nodeai_otel::{Encoding, Fault, Normalised, Prices, failure, normalise_at, read, success};
+use nodeai_telemetry::terms;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Spans of one statement: a request with more is stored in several. Each of them is durable by itself, and a retry
 /// stores what is missing.
@@ -76,7 +78,8 @@ async fn stored(
     let mut known = prices::known(caller.org_id());
     let mut tries = 3;
     loop {
-        let made = spans(&known.prices).map_err(Unstored::Fault)?;
+        let mut made = spans(&known.prices).map_err(Unstored::Fault)?;
+        made.spans.chunks_mut(CHUNK).for_each(mark_terms);
         tries -= 1;
         let mark = (tries > 0).then_some(known.mark.as_str());
         match store(caller, &made.spans, mark).await {
@@ -84,6 +87,27 @@ async fn stored(
             Ok(Some(others)) => known = prices::learn(caller.org_id(), others),
             Err(problem) => return Err(Unstored::Problem(Box::new(problem))),
         }
+    }
+}
+
+/// Gives the first span of each trace the terms by which the trace is found, as far as it is among these spans.
+fn mark_terms(spans: &mut [Value]) {
+    let mut traces: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, span) in spans.iter().enumerate() {
+        let trace = span["trace_id"].as_str().unwrap_or_default();
+        traces.entry(trace).or_default().push(at);
+    }
+    let marks: Vec<(usize, Option<Vec<i32>>)> = traces
+        .into_values()
+        .map(|places| {
+            let attributes = places
+                .iter()
+                .filter_map(|at| spans[*at]["attributes"].as_object());
+            (places[0], terms::terms(attributes))
+        })
+        .collect();
+    for (at, found) in marks {
+        spans[at]["terms"] = json!(found);
     }
 }
 

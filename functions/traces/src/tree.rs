@@ -153,7 +153,9 @@ fn written(
     trace_id: Option<&str>,
 ) -> String {
     let fields = rows.iter().flatten();
-    let size: usize = fields.map(|(name, value)| name.len() + value.len() + 8).sum();
+    let size: usize = fields
+        .map(|(name, value)| name.len() + value.len() + 8)
+        .sum();
     let size = size + 128 * rows.len();
     let mut out = String::with_capacity(size + 2);
     out.push('[');

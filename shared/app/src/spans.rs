@@ -7,7 +7,7 @@ use crate::settings::RequestSpans;
 use http::StatusCode;
 use nodeai_ports::Env;
 use nodeai_store::Session;
-use nodeai_telemetry::{Kind, Span, Status, otlp};
+use nodeai_telemetry::{Kind, Span, Status, otlp, terms};
 use serde_json::{Value, json};
 use std::rc::Rc;
 
@@ -94,7 +94,7 @@ fn flush_args(cx: &Cx, session: &Session, spans: &[Span]) -> Value {
             "trace_id": root.trace_id, "name": root.name, "kind": "request",
             "status": root.status, "start_us": root.start_us, "duration_us": root.duration_us(),
             "user_id": session.principal.user_id, "span_count": spans.len(),
-            "attributes": {"http.route": cx.pattern},
+            "attributes": {"http.route": cx.pattern}, "terms": terms::terms(spans.iter().map(|span| &span.attributes)),
         }],
         "spans": spans,
     })

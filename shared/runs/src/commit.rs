@@ -7,7 +7,7 @@ use nodeai_app::{Caller, Scope, clock, errors::log, errors::store_problem, spans
 use nodeai_engine::Compiled;
 use nodeai_http::Problem;
 use nodeai_runner::Finished;
-use nodeai_telemetry::{Span, Status};
+use nodeai_telemetry::{Span, Status, terms};
 use nodeai_travel::written;
 use serde_json::{Value, json};
 
@@ -131,6 +131,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
             "execution_id": ran.execution_id, "workflow_id": ran.workflow_id,
             "user_id": caller.session.user_id(), "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens, "cost_pusd": usage.cost_pusd, "error": finished.error,
+            "terms": terms::terms(finished.spans.iter().map(|span| &span.attributes)),
         },
         "spans": finished.spans,
         "usage": [{

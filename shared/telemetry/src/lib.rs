@@ -8,6 +8,7 @@ mod context;
 mod ids;
 pub mod otlp;
 mod span;
+pub mod terms;
 
 pub use buffer::Buffer;
 pub use context::TraceContext;

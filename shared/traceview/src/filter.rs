@@ -11,6 +11,7 @@
 //!
 //! A term about spans (`model`, `provider`, `node`, `type`, `attr`) holds when it holds for one of the trace's spans.
 
+use nodeai_telemetry::terms;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -34,6 +35,9 @@ pub struct Term {
     /// The attribute's name, for `attr`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// For `attr`, what traces with one of the values have among their terms; none where that cannot be said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Vec<i32>>,
 }
 
 impl Term {
@@ -45,6 +49,7 @@ impl Term {
             values: vec![value.into()],
             not: false,
             key: None,
+            terms: None,
         }
     }
 }
@@ -196,12 +201,17 @@ impl Reader {
             }
             self.at += 1;
         }
+        let terms = key.as_ref().and_then(|key| {
+            let values = values.iter().filter_map(Value::as_str);
+            values.map(|text| terms::term(key, text)).collect()
+        });
         Ok(Term {
             field,
             op,
             values,
             not: false,
             key,
+            terms,
         })
     }
 

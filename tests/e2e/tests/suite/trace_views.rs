@@ -56,6 +56,66 @@ fn a_search_finds_what_its_terms_say() {
 }
 
 #[test]
+fn attributes_are_found_however_they_came() {
+    let me = app().tenant();
+    let (trace, many) = (new_trace(), new_trace());
+    let long = "x".repeat(250);
+    let first = json!({"part": "one", "n": 5, "plain": "007", "share": "0.50", "list": "[1]", "long": long});
+    send(&me, &[span(&trace, 1, None, first)]);
+    // A later batch of the same trace, and a trace of more attributes than are kept beside it.
+    send(
+        &me,
+        &[span(
+            &trace,
+            2,
+            Some(1),
+            json!({"part": "two", "big": i64::MAX}),
+        )],
+    );
+    let spans = |from: u8| -> Vec<Value> {
+        (from..from + 150)
+            .map(|i| {
+                span(
+                    &many,
+                    i,
+                    None,
+                    json!({"id": format!("i{i}"), "more": format!("m{i}")}),
+                )
+            })
+            .collect()
+    };
+    send(&me, &spans(1));
+    let search = |q: &str| {
+        let q: String = url::form_urlencoded::byte_serialize(q.as_bytes()).collect();
+        found(&me.get(&format!("/api/v1/traces?q={q}")))
+    };
+    for q in [
+        "attr.part=one".to_owned(),
+        "attr.part=two".to_owned(),
+        "attr.part=none,two attr.n=5".to_owned(),
+        "attr.plain=007".to_owned(),
+        "attr.share=0.50".to_owned(),
+        "attr.list=[1]".to_owned(),
+        format!("attr.long={long}"),
+        format!("attr.big={}", i64::MAX),
+        "kind:ingest -attr.id=i7".to_owned(),
+    ] {
+        assert_eq!(search(&q), [trace.clone()], "{q}");
+    }
+    for q in ["attr.id=i150", "attr.more=m1", "kind:ingest -attr.part=one"] {
+        assert_eq!(search(q), [many.clone()], "{q}");
+    }
+    for q in [
+        "attr.part=five",
+        "attr.n=6",
+        "attr.plain=7",
+        "attr.share=0.5",
+    ] {
+        assert_eq!(search(q), Vec::<String>::new(), "{q}");
+    }
+}
+
+#[test]
 fn text_is_found_in_messages_that_were_sent_as_json() {
     let me = app().tenant();
     let trace = new_trace();

@@ -19,6 +19,12 @@ fn a_run_has_one_root_and_one_span_per_attempt() {
         trace.json["trace"]["execution_id"],
         run.json["execution_id"]
     );
+    let id = run.json["execution_id"].as_str().unwrap();
+    let by_attribute = me.get(&format!("/api/v1/traces?q=attr.nodeai.execution.id={id}"));
+    assert_eq!(
+        by_attribute.json["data"][0]["trace_id"],
+        run.json["trace_id"]
+    );
     let roots = trace.json["spans"].as_array().unwrap();
     assert_eq!(roots.len(), 1);
     assert_eq!(
