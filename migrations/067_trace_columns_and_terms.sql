@@ -54,6 +54,7 @@ BEGIN
 END
 $$;
 SELECT nodeai.expose('public.trace_columns(jsonb)', '{authenticated,service_role}');
+SELECT nodeai.allow_call('trace_columns');
 
 -- Terms -------------------------------------------------------------------------------------------------------------------
 
