@@ -1,11 +1,12 @@
 //! An attempt, decided anew: what it is about, and how it is told.
 
-use nodeai_engine::{AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Wait, WaitCall};
+use nodeai_engine::{AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Turn, Wait, WaitCall};
 use serde_json::{Value, json};
 
 /// Errors that come from outside of the node, before or in place of its own work.
-pub(crate) const FROM_OUTSIDE: [&str; 5] = [
+pub(crate) const FROM_OUTSIDE: [&str; 6] = [
     "lost",
+    "no_address",
     "cancelled",
     "secret_missing",
     "secrets_unavailable",
@@ -20,6 +21,17 @@ pub(crate) struct Decided {
     /// With other stand-ins, where the node has secrets.
     pub(crate) other: Option<Result<Effect, NodeError>>,
     pub(crate) started_us: i64,
+}
+
+impl Decided {
+    /// Tells the model what it was told then: what was recalled came from outside.
+    pub(crate) fn remember(&mut self, turns: &[Turn]) {
+        for effect in [Some(&mut self.one), self.other.as_mut()] {
+            if let Some(Ok(effect)) = effect {
+                effect.remember(turns);
+            }
+        }
+    }
 }
 
 /// How a part of an attempt compares.
