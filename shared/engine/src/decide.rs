@@ -219,7 +219,11 @@ impl Run {
             own.insert(name.clone(), value.clone());
         }
         let mut waits = BTreeMap::new();
-        for id in secrets.map(|_| &ready.references.waits).into_iter().flatten() {
+        for id in secrets
+            .map(|_| &ready.references.waits)
+            .into_iter()
+            .flatten()
+        {
             let url = secrets.and_then(|secrets| secrets.get(&address_name(id)));
             let url = url.ok_or_else(|| {
                 let message = format!(

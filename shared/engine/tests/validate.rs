@@ -200,7 +200,14 @@ fn addresses_are_those_of_waits_that_a_node_can_mean() {
         document
     };
     let webhook = || json!({"webhook": {}});
-    check(say("{{ waits.w.url }} {{ waits['w'].url }}", webhook(), Value::Null), &[]);
+    check(
+        say(
+            "{{ waits.w.url }} {{ waits['w'].url }}",
+            webhook(),
+            Value::Null,
+        ),
+        &[],
+    );
     let unknown = &["/nodes/1/data unknown_reference"];
     check(say("{{ waits.nope.url }}", webhook(), Value::Null), unknown);
     check(say("{{ waits.in.url }}", webhook(), Value::Null), unknown);
@@ -236,16 +243,27 @@ fn a_memory_has_a_session_and_bounds() {
         document
     };
     check(
-        memory(json!({"session": "{{ inputs.q }}", "name": "n", "scope": "organisation", "max_messages": 200,
-            "ttl_ms": 60_000})),
+        memory(
+            json!({"session": "{{ inputs.q }}", "name": "n", "scope": "organisation", "max_messages": 200,
+            "ttl_ms": 60_000}),
+        ),
         &[],
     );
     for (bad, fault) in [
         (json!({}), "/session required"),
         (json!({"session": ""}), "/session too_short"),
-        (json!({"session": "s", "max_messages": 201}), "/max_messages out_of_range"),
-        (json!({"session": "s", "scope": "user"}), "/scope not_allowed"),
-        (json!({"session": "s", "window": 1}), "/window unknown_field"),
+        (
+            json!({"session": "s", "max_messages": 201}),
+            "/max_messages out_of_range",
+        ),
+        (
+            json!({"session": "s", "scope": "user"}),
+            "/scope not_allowed",
+        ),
+        (
+            json!({"session": "s", "window": 1}),
+            "/window unknown_field",
+        ),
     ] {
         check(memory(bad), &[&format!("/nodes/1/data/memory{fault}")]);
     }

@@ -149,6 +149,9 @@ fn an_address_reaches_whom_it_is_sent_to_and_nobody_else() {
         requests[0].body,
         json!({"to": "https://here.test/hooks/wait/s3cr3t-run.ask"})
     );
-    let left = format!("{:?} {:?} {}", finished.log, finished.spans, finished.outputs);
+    let left = format!(
+        "{:?} {:?} {}",
+        finished.log, finished.spans, finished.outputs
+    );
     assert!(!left.contains("s3cr3t-run"), "{left}");
 }

@@ -22,11 +22,7 @@ pub struct Conversations {
 }
 
 impl Conversations {
-    async fn last(
-        &self,
-        of: &Conversation,
-        most_turns: usize,
-    ) -> Result<Vec<Turn>, NodeError> {
+    async fn last(&self, of: &Conversation, most_turns: usize) -> Result<Vec<Turn>, NodeError> {
         let workflow_id = match of.scope {
             MemoryScope::Organisation => None,
             MemoryScope::Workflow if self.workflow_id.is_some() => self.workflow_id.as_deref(),

@@ -1,6 +1,8 @@
 //! An attempt, decided anew: what it is about, and how it is told.
 
-use nodeai_engine::{AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Turn, Wait, WaitCall};
+use nodeai_engine::{
+    AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Turn, Wait, WaitCall,
+};
 use serde_json::{Value, json};
 
 /// Errors that come from outside of the node, before or in place of its own work.

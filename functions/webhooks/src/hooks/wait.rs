@@ -147,7 +147,8 @@ fn refusal(outcome: &str) -> Problem {
     match outcome {
         "already" => Problem::conflict("somebody has answered already"),
         "early" => {
-            let detail = "the run has not come to this wait yet; the same request may succeed later";
+            let detail =
+                "the run has not come to this wait yet; the same request may succeed later";
             Problem::not_waiting_yet(detail).retry_after(1)
         }
         // It went on meanwhile.
@@ -194,7 +195,9 @@ fn output(cx: &Cx, wait: &Waiting) -> Result<Value, Problem> {
             Problem::fields(fields.collect())
         })?;
     }
-    Ok(json!({"data": data, "method": cx.method.as_str(), "query": query, "headers": told(&cx.headers)}))
+    Ok(
+        json!({"data": data, "method": cx.method.as_str(), "query": query, "headers": told(&cx.headers)}),
+    )
 }
 
 fn told(headers: &HeaderMap) -> Map<String, Value> {
@@ -285,6 +288,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", "Bearer x".parse().unwrap());
         headers.insert("user-agent", "bank/1".parse().unwrap());
-        assert_eq!(Value::Object(told(&headers)), json!({"user-agent": "bank/1"}));
+        assert_eq!(
+            Value::Object(told(&headers)),
+            json!({"user-agent": "bank/1"})
+        );
     }
 }

@@ -209,8 +209,9 @@ fn check_references(
                 node.kind == "wait" && node.data.contains_key("webhook")
             });
             let Some(&other) = waits else {
-                let message =
-                    format!("waits.{id} is used, but no node of type wait with webhook has that id");
+                let message = format!(
+                    "waits.{id} is used, but no node of type wait with webhook has that id"
+                );
                 faults.add(at, "unknown_reference", message);
                 continue;
             };

@@ -9,8 +9,8 @@ use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 use nodeai_engine::{Compiled, NodeError, Session, Turn, compile};
 use nodeai_runner::{
-    Address, AddressPort, Body, CancelOn, Clock, Entropy, Finished, HttpPort, MemoryPort, NoCache, NoSink, Options, Ports, Secret,
-    SecretError, SecretPort, Start, TransportError,
+    Address, AddressPort, Body, CancelOn, Clock, Entropy, Finished, HttpPort, MemoryPort, NoCache,
+    NoSink, Options, Ports, Secret, SecretError, SecretPort, Start, TransportError,
 };
 use nodeai_telemetry::TraceContext;
 use serde_json::{Value, json};

@@ -84,7 +84,10 @@ fn a_run_knows_what_the_one_before_said_and_nobody_else_does() {
     // What is there, and what was said.
     let listed = sessions(&me, &format!("?workflow_id={workflow}&session=ada"));
     assert_eq!(listed.len(), 1);
-    assert_eq!((&listed[0]["turns"], &listed[0]["name"]), (&json!(2), &json!("")));
+    assert_eq!(
+        (&listed[0]["turns"], &listed[0]["name"]),
+        (&json!(2), &json!(""))
+    );
     let read = me.get(&place(&listed[0]));
     assert_status(&read, 200);
     let messages = read.json["messages"].as_array().unwrap();

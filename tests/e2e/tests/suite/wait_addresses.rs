@@ -61,7 +61,10 @@ fn a_service_answers_by_the_address_it_was_sent() {
     let me = app().tenant();
     let bank = StandIn::start().unwrap();
     let schema = json!({"type": "object", "required": ["paid"], "properties": {"paid": {"type": "boolean"}}});
-    let definition = calling(&bank, json!({"webhook": {"schema": schema}, "expires_ms": 600_000}));
+    let definition = calling(
+        &bank,
+        json!({"webhook": {"schema": schema}, "expires_ms": 600_000}),
+    );
     let (id, urls) = waiting(&me, &bank, &definition);
     let url = &urls[0];
     assert!(url.starts_with("/hooks/wait/"), "{url}");
@@ -101,7 +104,10 @@ fn a_service_answers_by_the_address_it_was_sent() {
     // Nothing that is kept of the run opens it, and it can be played again without it.
     let log = me.get(&format!("{RUNS}/{id}/log"));
     assert!(log.text.contains("/hooks/wait/[redacted]"), "{}", log.text);
-    let trace = me.get(&format!("/api/v1/traces/{}", run["trace_id"].as_str().unwrap()));
+    let trace = me.get(&format!(
+        "/api/v1/traces/{}",
+        run["trace_id"].as_str().unwrap()
+    ));
     for left in [&log.text, &trace.text] {
         assert!(!left.contains(secret), "{left}");
     }
