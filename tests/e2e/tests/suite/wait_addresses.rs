@@ -86,7 +86,9 @@ fn a_service_answers_by_the_address_it_was_sent() {
     let large = send(Method::POST, url, "text/plain", &large);
     assert_problem(&large, 413, "body-too-large");
     assert_eq!(send(Method::HEAD, url, "", "").status, 405);
-    let taken = post(&format!("{url}?from=bank"), &json!({"paid": true}));
+    // With the address itself, as some services do.
+    let answer = json!({"paid": true, "callback": url});
+    let taken = post(&format!("{url}?from=bank"), &answer);
     assert_status(&taken, 200);
     assert_eq!(
         taken.json,
@@ -96,7 +98,7 @@ fn a_service_answers_by_the_address_it_was_sent() {
     let run = until(&me, &id, ended);
     assert_eq!(
         run["outputs"]["out"],
-        json!({"data": {"paid": true}, "method": "POST", "query": {"from": "bank"},
+        json!({"data": {"paid": true, "callback": format!("/hooks/wait/[redacted].{rest}")}, "method": "POST", "query": {"from": "bank"},
             "headers": {"content-type": "application/json", "user-agent": "bank/1"}}),
         "{run}"
     );
