@@ -337,7 +337,11 @@ impl Player {
                 agrees(&Value::Array(items.clone()), Twice { one: &one, other })
             }
             (Ok(Effect::Wait(now)), AttemptResult::Wait { wait }) => {
-                waits_as(now, wait, decided.started_us, finished_us)
+                let other = match &decided.other {
+                    Some(Ok(Effect::Wait(other))) => Some(&**other),
+                    _ => None,
+                };
+                waits_as(now, other, wait, (decided.started_us, finished_us))
             }
             (Err(now), AttemptResult::Error { error }) => {
                 let now = self.run.judge(node, attempt, now.clone());

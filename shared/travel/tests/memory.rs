@@ -126,7 +126,7 @@ fn an_address_is_sent_blanked_and_played_again() {
             {"id": "each", "type": "for_each", "data": {"items": [1, 2]}},
             inside("tell", "http", json!({"method": "POST", "url": "https://api.example.com/tell",
                 "body": {"call": "{{ waits.ask.url }}", "n": "{{ item }}"}})),
-            inside("ask", "wait", json!({"webhook": {}, "expires_ms": 1})),
+            inside("ask", "wait", json!({"webhook": {"respond": {"body": "{{ waits.ask.url }} {{ item }}"}}, "expires_ms": 1})),
             {"id": "out", "type": "output", "data": {"value": "{{ nodes.each.output }}"}},
         ],
         "edges": [{"source": "in", "target": "each"}, {"source": "tell", "target": "ask"},

@@ -152,7 +152,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 (CallMeta::default(), AttemptResult::Enter { items })
             }
             Ok(Effect::Wait(wait)) => {
-                let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                let redactor = shared.redactor.borrow();
+                let mut wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                wait.title = wait.title.map(|text| redactor.text(&text));
+                wait.description = wait.description.map(|text| redactor.text(&text));
+                wait.respond = wait.respond.map(|value| redactor.value(value));
                 (CallMeta::default(), AttemptResult::Wait { wait })
             }
             Ok(effect) => return Err(effect),
