@@ -208,7 +208,7 @@ impl LlmCall {
                 Message::new(Role::Assistant, turn.assistant.clone()),
             ]
         });
-        messages.splice(at..at, earlier.collect::<Vec<_>>());
+        drop(messages.splice(at..at, earlier.collect::<Vec<_>>()));
     }
 }
 

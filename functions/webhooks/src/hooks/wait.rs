@@ -231,7 +231,7 @@ fn said(respond: Option<Value>, execution_id: String) -> Response {
         }
         Some(body) => json_response(status, Vec::new(), body),
         None => {
-            let mut response = Response::new(Body::Full(Vec::new().into()));
+            let mut response = Response::new(Body::Full(bytes::Bytes::new()));
             *response.status_mut() = status;
             response
         }
