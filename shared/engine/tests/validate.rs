@@ -188,15 +188,16 @@ fn addresses_are_those_of_waits_that_a_node_can_mean() {
         nodes.push(json!({"id": "each", "type": "for_each", "data": {"items": []}}));
         nodes.push(json!({"id": "inner", "type": "template", "parentId": "each", "data": {"template": "x"}}));
         nodes.push(json!({"id": "w", "type": "wait", "data": wait}));
+        let before = match parent == Value::Null {
+            true => "each",
+            false => "inner",
+        };
         if parent != Value::Null {
             nodes[5]["parentId"] = parent;
         }
         let edges = document["edges"].as_array_mut().expect("edges");
         edges.push(json!({"source": "ask", "target": "each"}));
-        edges.push(match nodes_parent(&document["nodes"][5]) {
-            true => json!({"source": "inner", "target": "w"}),
-            false => json!({"source": "each", "target": "w"}),
-        });
+        edges.push(json!({"source": before, "target": "w"}));
         document
     };
     let webhook = || json!({"webhook": {}});
@@ -210,7 +211,7 @@ fn addresses_are_those_of_waits_that_a_node_can_mean() {
     );
     let unknown = &["/nodes/1/data unknown_reference"];
     check(say("{{ waits.nope.url }}", webhook(), Value::Null), unknown);
-    check(say("{{ waits.in.url }}", webhook(), Value::Null), unknown);
+    check(say("{{ waits.out.url }}", webhook(), Value::Null), unknown);
     let approval = json!({"approval": {"title": "Go?"}});
     check(say("{{ waits.w.url }}", approval, Value::Null), unknown);
     check(
@@ -229,10 +230,6 @@ fn addresses_are_those_of_waits_that_a_node_can_mean() {
             "/nodes/5/data/webhook/respond/status out_of_range",
         ],
     );
-}
-
-fn nodes_parent(node: &Value) -> bool {
-    node.get("parentId").is_some()
 }
 
 #[test]

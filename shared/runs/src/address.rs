@@ -91,7 +91,7 @@ pub fn read(keys: &MasterKeys, token: &str) -> Option<(String, String)> {
 
 /// Unambiguous, since all ids have the same length.
 fn tagged(id: Uuid, way: &[u8]) -> Vec<u8> {
-    [id.as_bytes(), way].concat()
+    [&id.as_bytes()[..], way].concat()
 }
 
 #[cfg(test)]

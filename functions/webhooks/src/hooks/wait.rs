@@ -263,9 +263,8 @@ mod tests {
     fn methods_are_those_of_the_node_and_never_head() {
         let post = ["POST".to_owned()];
         assert!(takes(&Method::PUT, &[]).is_ok() && takes(&Method::POST, &post).is_ok());
-        for (method, methods) in [(Method::HEAD, &[][..]), (Method::GET, &post)] {
-            assert_eq!(takes(&method, methods).unwrap_err().status, 405);
-        }
+        assert_eq!(takes(&Method::HEAD, &[]).unwrap_err().status, 405);
+        assert_eq!(takes(&Method::GET, &post).unwrap_err().status, 405);
     }
 
     #[test]

@@ -296,7 +296,7 @@ impl MemoryPort for Notes {
             true => Err(NodeError::new("memory_unavailable", "away", true)),
             false => Ok(self.turns.clone()),
         };
-        async { turns }.boxed_local()
+        async move { turns }.boxed_local()
     }
 }
 

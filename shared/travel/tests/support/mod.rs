@@ -72,7 +72,7 @@ impl MemoryPort for Outside {
         _: &'a Session,
         _: usize,
     ) -> LocalBoxFuture<'a, Result<Vec<Turn>, NodeError>> {
-        async { Ok(self.turns.borrow().clone()) }.boxed_local()
+        async move { Ok(self.turns.borrow().clone()) }.boxed_local()
     }
 }
 
