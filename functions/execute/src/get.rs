@@ -1,8 +1,10 @@
 //! `GET /api/v1/workflows/execute/{id}`
 
-use crate::WorkflowsRead;
-use nodeai_app::{Caller, PathId, clock};
+use crate::{WorkflowsRead, WorkflowsRun};
+use nodeai_app::{Caller, PathId, Scope, clock};
+use nodeai_auth::scope::covers;
 use nodeai_http::{Problem, reply::Json};
+use nodeai_runs::address::Addresses;
 use nodeai_runs::model::{ForkedFrom, RunFailure, Stored, Usage, Waiting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -98,6 +100,15 @@ struct Found {
     execution: Stored,
 }
 
+/// Says where webhooks are answered without a credential, to those who may answer them with theirs.
+async fn add_addresses(caller: &Caller<WorkflowsRead>, execution: &mut Execution) {
+    let addresses = Addresses::of(&caller.cx, &execution.execution_id).await;
+    let webhooks = execution.waits.iter_mut();
+    for wait in webhooks.filter(|wait| wait.kind == "webhook") {
+        wait.url = addresses.url(&wait.node);
+    }
+}
+
 /// One run.
 pub async fn handle(
     caller: Caller<WorkflowsRead>,
@@ -105,7 +116,10 @@ pub async fn handle(
 ) -> Result<Json<Execution>, Problem> {
     let args = json!({"id": id, "org_id": caller.org_id()});
     let found: Option<Found> = caller.call("run_get", &args).await?;
-    found
-        .map(|found| Json::ok(found.execution.into()))
-        .ok_or_else(|| Problem::not_found("there is no such run"))
+    let found = found.ok_or_else(|| Problem::not_found("there is no such run"))?;
+    let mut execution = Execution::from(found.execution);
+    if covers(&caller.session.principal.scopes, WorkflowsRun::NAME) {
+        add_addresses(&caller, &mut execution).await;
+    }
+    Ok(Json::ok(execution))
 }

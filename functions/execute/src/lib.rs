@@ -1,4 +1,5 @@
-//! Runs: execute a workflow, watch it as it goes, read it back, cancel it; schedules that start them.
+//! Runs: execute a workflow, watch it as it goes, read it back, cancel it; schedules that start them; conversations that they
+//! remember.
 
 mod cancel;
 mod diff;
@@ -8,6 +9,7 @@ mod fork;
 mod get;
 mod list;
 mod log;
+mod memory;
 mod model;
 mod recording;
 mod replay;
@@ -76,6 +78,21 @@ pub fn routes() -> nodeai_app::Routes {
             "/schedules/{id}/firings",
             "What became of a schedule's instants, newest first",
             schedules::firings::handle,
+        )
+        .get(
+            "/memory",
+            "Conversations that models remember, newest first",
+            memory::list::handle,
+        )
+        .get(
+            "/memory/{id}",
+            "One conversation with what was said",
+            memory::get::handle,
+        )
+        .delete(
+            "/memory/{id}",
+            "Forget a conversation",
+            memory::forget::handle,
         )
         .get("/{id}", "One run", get::handle)
         .post(

@@ -115,6 +115,9 @@ pub fn routes() -> nodeai_app::Routes {
             deliveries::replay::range,
         )
         .at("/hooks")
+        .get("/wait/{token}", WAIT, hooks::wait::handle)
+        .post("/wait/{token}", WAIT, hooks::wait::handle)
+        .put("/wait/{token}", WAIT, hooks::wait::handle)
         .get("/{*path}", HOOK, hooks::handle)
         .post("/{*path}", HOOK, hooks::handle)
         .put("/{*path}", HOOK, hooks::handle)
@@ -122,6 +125,7 @@ pub fn routes() -> nodeai_app::Routes {
         .delete("/{*path}", HOOK, hooks::handle)
 }
 
+const WAIT: &str = "Answer a node that waits, by the address that its run has given away";
 const HOOK: &str = "Start a run, as a sender that its incoming webhook verifies";
 
 nodeai_edge::serve!(routes);

@@ -7,10 +7,12 @@
 mod aead;
 mod envelope;
 mod master;
+mod tag;
 
 pub use aead::{NONCE_LEN, TAG_LEN};
 pub use envelope::{Place, RANDOM_LEN, Sealed};
 pub use master::{MasterKeys, ParseError};
+pub use tag::TAG_BYTES;
 
 /// Why something did not open. Says nothing about the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

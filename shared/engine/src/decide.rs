@@ -19,7 +19,7 @@ const LONGEST_INPUT: usize = 8 * 1024;
 
 impl Run {
     /// Decides what a node does. `secrets` holds at least those that the node refers to and
-    /// that exist.
+    /// that exist, and the addresses of [`Run::addresses_of`] by the names there.
     ///
     /// # Errors
     /// When the node's config cannot be rendered, or a secret is missing.
@@ -65,6 +65,35 @@ impl Run {
         match ready.is_some_and(|ready| self.stand_in(node, ready).is_some()) {
             true => Vec::new(),
             false => self.plan.secrets_of(node),
+        }
+    }
+
+    /// The addresses of waits that a node's work refers to: the name of each among its secrets, which no secret has, and the
+    /// way of the node that waits.
+    pub fn addresses_of(&self, node: &str) -> Vec<(String, String)> {
+        let Some(place) = self.place(node) else {
+            return Vec::new();
+        };
+        let ready = self.ready_at(place);
+        if ready.references.waits.is_empty() || self.stand_in(node, ready).is_some() {
+            return Vec::new();
+        }
+        let ids = ready.references.waits.iter();
+        let found = ids.filter_map(|id| Some((address_name(id), self.way_of_wait(place, id)?)));
+        found.collect()
+    }
+
+    /// The way of a node that waits, seen from another one: in its own frame or in one around it.
+    fn way_of_wait(&self, place: Place, id: &str) -> Option<String> {
+        let home = self.frame(place).home;
+        let mut frame = place.frame;
+        loop {
+            let at = &self.frames[&frame];
+            let by_id = &self.plan.bodies[at.body].graph.by_id;
+            if let Some(&node) = by_id.get(id) {
+                return Some(self.way(Place { frame, node }));
+            }
+            frame = at.parent.filter(|_| frame != home)?.frame;
         }
     }
 
@@ -189,6 +218,21 @@ impl Run {
                 })?;
             own.insert(name.clone(), value.clone());
         }
+        let mut waits = BTreeMap::new();
+        for id in secrets
+            .map(|_| &ready.references.waits)
+            .into_iter()
+            .flatten()
+        {
+            let url = secrets.and_then(|secrets| secrets.get(&address_name(id)));
+            let url = url.ok_or_else(|| {
+                let message = format!(
+                    "{id:?} has no address: the installation has no master keys (nodeai_master_keys)"
+                );
+                NodeError::new("no_address", message, false)
+            })?;
+            waits.insert(id.clone(), url.clone());
+        }
         let home = &self.frames[&self.frame(place).home];
         let doc = &self.plan.docs[self.plan.bodies[home.body].doc];
         Ok(Scope {
@@ -197,6 +241,7 @@ impl Run {
             run: Some(self.about.view()),
             nodes: self.seen_nodes(place, ready),
             secrets: own,
+            waits,
             locals: self.locals(place, ready),
             ..Scope::default()
         })
@@ -281,6 +326,11 @@ impl Run {
         });
         values.collect()
     }
+}
+
+/// What the address of a wait is called among a node's secrets.
+fn address_name(id: &str) -> String {
+    format!("waits/{id}")
 }
 
 /// The output that a node's settings have in place of its work.

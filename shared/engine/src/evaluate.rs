@@ -160,12 +160,16 @@ fn in_loop(kind: &str, around: &Surroundings) -> Surroundings {
     around
 }
 
-/// Secrets are never looked up here: each stands for itself.
+/// Secrets are never looked up here, and nothing waits: each stands for itself.
 fn with_placeholders(around: &Surroundings, references: &References) -> Surroundings {
     let mut around = around.clone();
     let names = references.secrets.iter();
     around.secrets = names
         .map(|name| (name.clone(), format!("[secret {name}]")))
+        .collect();
+    let waits = references.waits.iter();
+    around.waits = waits
+        .map(|id| (id.clone(), format!("[address of {id}]")))
         .collect();
     around
 }
@@ -201,6 +205,10 @@ mod tests {
         assert_eq!(
             evaluate_template("k={{ secrets.K }}", &around()),
             Ok(json!("k=[secret K]"))
+        );
+        assert_eq!(
+            evaluate_template("{{ waits.ask.url }}?{{ waits['b-1'].url }}", &around()),
+            Ok(json!("[address of ask]?[address of b-1]"))
         );
         let error = evaluate_template("a {{ inputs.nope }}", &around()).expect_err("undefined");
         assert!(

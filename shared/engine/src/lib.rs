@@ -11,6 +11,7 @@ mod fault;
 mod filters;
 mod graph;
 mod log;
+mod memory;
 mod nodes;
 mod plain;
 mod plan;
@@ -33,6 +34,7 @@ pub use log::{
     AttemptResult, CallMeta, CancelReason, Event, Labels, MOST_DEPTH, MOST_STEPS, NodeError, RULES,
     Reused, RunError, RunStarted, Shortcut, Spend, Status, Wait, WaitKind, What, unsettled_of,
 };
+pub use memory::{Keep, KeptTurn, LONGEST_SAID, Memory, MemoryScope, Session, Turn, turns_of};
 pub use nodeai_guard::host_matches;
 pub use nodes::{
     AreaCall, AreaReply, CodeCall, Effect, FileContent, FileRef, HttpBatch, HttpCall, HttpReply,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use self::spend::{Spend, unsettled_of};
 pub use self::started::{Labels, MOST_DEPTH, MOST_STEPS, RULES, Reused, RunStarted};
+use crate::memory::{Keep, Turn};
 use crate::nodes::LogLine;
 use crate::template::TemplateError;
 
@@ -54,6 +55,9 @@ pub enum What {
         /// What its first call to a model may cost, where the run has a limit and somebody else may have to go on with it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         most: Option<Spend>,
+        /// Earlier turns of its conversation that its model is told of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        recalled: Vec<Turn>,
     },
     /// Fact: an attempt ended.
     AttemptFinished {
@@ -230,6 +234,12 @@ pub struct Wait {
     /// JSON Schema of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<Value>,
+    /// The methods by which its address is answered; GET, POST and PUT without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// What its address answers to whoever ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Value>,
 }
 
 /// Who or what ends a wait.
@@ -382,6 +392,9 @@ pub struct CallMeta {
     /// What code wrote to its console.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogLine>,
+    /// Which turn of a conversation is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Box<Keep>>,
 }
 
 impl CallMeta {

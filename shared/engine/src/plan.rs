@@ -250,6 +250,12 @@ impl Compiled {
         names.into_iter().flatten().cloned().collect()
     }
 
+    /// Whether a node gives an address of a wait away.
+    pub fn gives_addresses(&self) -> bool {
+        let mut nodes = self.bodies.iter().flat_map(|body| &body.nodes);
+        nodes.any(|node| !node.references.waits.is_empty())
+    }
+
     fn ready(&self, node: &str) -> Option<&Ready> {
         let (body, node) = self.find(node)?;
         Some(&self.bodies[body].nodes[node])

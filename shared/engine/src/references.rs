@@ -13,7 +13,9 @@ pub(crate) struct References {
     pub(crate) mentioned: BTreeSet<String>,
     /// Secret names.
     pub(crate) secrets: BTreeSet<String>,
-    /// `nodes` or `secrets` used as a whole or by a computed name.
+    /// Ids of `wait` nodes whose addresses are used.
+    pub(crate) waits: BTreeSet<String>,
+    /// `nodes`, `secrets` or `waits` used as a whole or by a computed name.
     pub(crate) computed: BTreeSet<String>,
 }
 
@@ -24,6 +26,7 @@ impl References {
         self.nodes.extend(other.nodes);
         self.mentioned.extend(other.mentioned);
         self.secrets.extend(other.secrets);
+        self.waits.extend(other.waits);
         self.computed.extend(other.computed);
     }
 }
@@ -39,6 +42,8 @@ pub(crate) fn references(undeclared: impl IntoIterator<Item = String>, text: &st
         match (root, name) {
             ("nodes", Some(id)) => drop(found.nodes.insert(id.to_owned())),
             ("secrets", Some(name)) => drop(found.secrets.insert(name.to_owned())),
+            ("waits", Some(id)) => drop(found.waits.insert(id.to_owned())),
+            ("waits", None) => by_subscript(text, "waits", &mut found.waits, &mut found.computed),
             ("nodes", None) => by_subscript(text, "nodes", &mut found.nodes, &mut found.computed),
             ("secrets", None) => {
                 by_subscript(text, "secrets", &mut found.secrets, &mut found.computed);

@@ -133,6 +133,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) nodes: BTreeMap<&'a str, NodeView<'a>>,
     /// The secrets that the templates refer to, resolved.
     pub secrets: BTreeMap<String, String>,
+    /// The addresses of waits that the templates refer to, by node id.
+    pub(crate) waits: BTreeMap<String, String>,
     /// Names of this place alone: of the loops around, such as `item`, `index` and `loops`, or of what is at hand.
     pub(crate) locals: BTreeMap<&'a str, Local<'a>>,
     /// `nodes` as the full engine sees them.
@@ -156,6 +158,8 @@ pub struct Surroundings {
     pub states: BTreeMap<String, &'static str>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, String>,
+    /// Addresses of `wait` nodes by id.
+    pub waits: BTreeMap<String, String>,
 }
 
 impl Default for Surroundings {
@@ -169,6 +173,7 @@ impl Default for Surroundings {
             locals: Map::new(),
             states: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            waits: BTreeMap::new(),
         }
     }
 }
@@ -203,6 +208,7 @@ impl Surroundings {
             run: Some(View::of(&self.run)),
             nodes: nodes.collect(),
             secrets: self.secrets.clone(),
+            waits: self.waits.clone(),
             locals: locals
                 .map(|(name, value)| (name.as_str(), Local::Of(View::of(value))))
                 .collect(),
@@ -229,6 +235,9 @@ impl Surroundings {
             seen.insert("states".to_owned(), json!(self.states));
         }
         seen.insert("secrets".to_owned(), json!(self.secrets));
+        if !self.waits.is_empty() {
+            seen.insert("waits".to_owned(), json!(self.waits));
+        }
         Value::Object(seen)
     }
 }
@@ -257,6 +266,7 @@ impl Scope<'_> {
                 .map(|(id, node)| ((*id).to_owned(), node.state))
                 .collect(),
             secrets: self.secrets.clone(),
+            waits: self.waits.clone(),
         }
     }
 }
@@ -313,6 +323,14 @@ impl<'a> Scope<'a> {
             let pairs = self.secrets.iter();
             let pairs = pairs.map(|(name, value)| (name.as_str(), Jinja::from(value.as_str())));
             roots.push(("secrets", Jinja::from_pairs(pairs)));
+        }
+        if !self.waits.is_empty() && text.contains("waits") {
+            let pairs = self.waits.iter();
+            let pairs = pairs.map(|(id, url)| {
+                let wait = Jinja::from_pairs([("url", Jinja::from(url.as_str()))]);
+                (id.as_str(), wait)
+            });
+            roots.push(("waits", Jinja::from_pairs(pairs)));
         }
         for (name, local) in &self.locals {
             if text.contains(name) {

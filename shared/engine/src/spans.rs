@@ -113,6 +113,7 @@ impl View<'_> {
                 attempt,
                 span_id,
                 input,
+                recalled,
                 ..
             } => {
                 let kind = kind_of(node).unwrap_or_default();
@@ -129,6 +130,9 @@ impl View<'_> {
                 label(&mut span, &self.started.labels);
                 if let Some(input) = input {
                     span.set("nodeai.input", input.clone());
+                }
+                if !recalled.is_empty() {
+                    span.set("nodeai.memory.recalled", 2 * recalled.len());
                 }
                 self.open.insert(node.clone(), self.spans.len());
                 self.spans.push(span);

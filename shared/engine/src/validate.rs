@@ -251,7 +251,8 @@ pub(crate) fn read_node(
         finder.look(value, schema, Role::Template, &at);
     }
     let (references, local) = (finder.found, finder.local);
-    if nodes::sees_no_secrets(&node.kind) && !references.secrets.is_empty() {
+    let has_some = !references.secrets.is_empty() || !references.waits.is_empty();
+    if nodes::sees_no_secrets(&node.kind) && has_some {
         let message = format!("a node of type {} does not see secrets", node.kind);
         faults.add(at, "not_allowed", message);
     }
@@ -301,8 +302,8 @@ impl Finder<'_> {
         };
         own.compile(text, Role::Expression, &at);
         let (found, local) = (own.found, own.local);
-        if !found.secrets.is_empty() {
-            let message = "secrets are not known here";
+        if !found.secrets.is_empty() || !found.waits.is_empty() {
+            let message = "secrets and addresses of waits are not known here";
             self.faults.add(at, "not_allowed", message);
         }
         self.found.extend(found);
@@ -380,7 +381,7 @@ impl Finder<'_> {
                     if self.names.contains(&name) {
                         self.local.insert(name.to_owned());
                     } else if !self.field.contains(&name) {
-                        let ours = ["inputs", "nodes", "vars", "secrets", "run"];
+                        let ours = ["inputs", "nodes", "vars", "secrets", "run", "waits"];
                         let known = [self.field.as_slice(), self.names, &ours]
                             .concat()
                             .join(", ");
@@ -391,6 +392,10 @@ impl Finder<'_> {
                 if found.computed.contains("secrets") {
                     let message = "name each secret: secrets.NAME";
                     self.faults.add(at, "computed_secret", message);
+                }
+                if found.computed.contains("waits") {
+                    let message = "name each node that waits: waits.ID.url";
+                    self.faults.add(at, "computed_wait", message);
                 }
                 self.found.extend(found);
             }

@@ -113,6 +113,7 @@ fn drive(plan: &Arc<Compiled>) {
             span_id: SpanId::from_random([2; 8]),
             input: run.input_of(&node, Some(&effect)),
             most: None,
+            recalled: Vec::new(),
         };
         take(&mut run, &mut commands, fact);
         let result = match effect {

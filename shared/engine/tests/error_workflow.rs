@@ -97,6 +97,7 @@ fn run(schema: Value, rules: u32, max_steps: u64, at: usize, fact: &What) -> (Ru
             span_id: SpanId::from_random([2; 8]),
             input: None,
             most: None,
+            recalled: Vec::new(),
         };
         commands.extend(take(&mut run, begun));
         let ended = What::AttemptFinished {

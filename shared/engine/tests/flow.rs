@@ -71,6 +71,7 @@ impl Hand {
             span_id: SpanId::from_random([2; 8]),
             input: None,
             most: None,
+            recalled: Vec::new(),
         });
         attempt
     }

@@ -178,6 +178,7 @@ fn play(document: &Value, script: Script) -> Vec<Event> {
                     span_id,
                     input: None,
                     most: None,
+                    recalled: Vec::new(),
                 });
                 player.act(node, attempt, script.next().expect("a turn"));
             }

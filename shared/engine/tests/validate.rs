@@ -180,6 +180,93 @@ fn templates_are_checked() {
 }
 
 #[test]
+fn addresses_are_those_of_waits_that_a_node_can_mean() {
+    let say = |text: &str, wait: Value, parent: Value| {
+        let mut document = good();
+        document["nodes"][1]["data"]["prompt"] = text.into();
+        let nodes = document["nodes"].as_array_mut().expect("nodes");
+        nodes.push(json!({"id": "each", "type": "for_each", "data": {"items": []}}));
+        nodes.push(json!({"id": "inner", "type": "template", "parentId": "each", "data": {"template": "x"}}));
+        nodes.push(json!({"id": "w", "type": "wait", "data": wait}));
+        let before = match parent == Value::Null {
+            true => "each",
+            false => "inner",
+        };
+        if parent != Value::Null {
+            nodes[5]["parentId"] = parent;
+        }
+        let edges = document["edges"].as_array_mut().expect("edges");
+        edges.push(json!({"source": "ask", "target": "each"}));
+        edges.push(json!({"source": before, "target": "w"}));
+        document
+    };
+    let webhook = || json!({"webhook": {}});
+    check(
+        say(
+            "{{ waits.w.url }} {{ waits['w'].url }}",
+            webhook(),
+            Value::Null,
+        ),
+        &[],
+    );
+    let unknown = &["/nodes/1/data unknown_reference"];
+    check(say("{{ waits.nope.url }}", webhook(), Value::Null), unknown);
+    check(say("{{ waits.out.url }}", webhook(), Value::Null), unknown);
+    let approval = json!({"approval": {"title": "Go?"}});
+    check(say("{{ waits.w.url }}", approval, Value::Null), unknown);
+    check(
+        say("{{ waits.w.url }}", webhook(), json!("each")),
+        &["/nodes/1/data inside_loop"],
+    );
+    check(
+        say("{{ waits[inputs.q].url }}", webhook(), Value::Null),
+        &["/nodes/1/data/prompt computed_wait"],
+    );
+    let bad = json!({"webhook": {"methods": ["DELETE"], "respond": {"status": 500}}});
+    check(
+        say("x", bad, Value::Null),
+        &[
+            "/nodes/5/data/webhook/methods/0 not_allowed",
+            "/nodes/5/data/webhook/respond/status out_of_range",
+        ],
+    );
+}
+
+#[test]
+fn a_memory_has_a_session_and_bounds() {
+    let memory = |memory: Value| {
+        let mut document = good();
+        document["nodes"][1]["data"]["memory"] = memory;
+        document
+    };
+    check(
+        memory(
+            json!({"session": "{{ inputs.q }}", "name": "n", "scope": "organisation", "max_messages": 200,
+            "ttl_ms": 60_000}),
+        ),
+        &[],
+    );
+    for (bad, fault) in [
+        (json!({}), "/session required"),
+        (json!({"session": ""}), "/session too_short"),
+        (
+            json!({"session": "s", "max_messages": 201}),
+            "/max_messages out_of_range",
+        ),
+        (
+            json!({"session": "s", "scope": "user"}),
+            "/scope not_allowed",
+        ),
+        (
+            json!({"session": "s", "window": 1}),
+            "/window unknown_field",
+        ),
+    ] {
+        check(memory(bad), &[&format!("/nodes/1/data/memory{fault}")]);
+    }
+}
+
+#[test]
 fn edges_are_checked() {
     check(
         with("/edges/1/target", json!("nope")),

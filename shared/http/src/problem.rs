@@ -118,6 +118,10 @@ problems! {
     conflict = 409 "conflict" "Conflict with the current state";
     /// A sealed value does not open: it was changed in the database, or its master key is another one.
     sealed_value_refused = 409 "sealed-value-refused" "A sealed value does not open";
+    /// A run has not come yet to the wait that is answered.
+    not_waiting_yet = 409 "not-waiting-yet" "The run has not come to this wait yet";
+    /// Nobody waits any more for what is answered.
+    wait_over = 410 "wait-over" "The wait is over";
     /// A recording of a run is past its retention.
     recording_gone = 410 "recording-gone" "The recording is gone";
     /// `If-Match` names a version that is not the current one.

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use futures::future::{Either, join_all, select};
 use http::HeaderMap;
 use nodeai_engine::{
-    AttemptResult, CallMeta, Compiled, Effect, HttpBatch, HttpCall, HttpReply, LogLine, NodeError,
-    NodeOutcome, Paged, Redactor, Run, Shortcut, Spend, SqlCall,
+    AttemptResult, CallMeta, Compiled, Effect, HttpBatch, HttpCall, HttpReply, Keep, LogLine,
+    NodeError, NodeOutcome, Paged, Redactor, Run, Shortcut, Spend, SqlCall, Turn,
 };
 use serde_json::Value;
 use url::Url;
@@ -166,6 +166,22 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                     ..error
                 },
             },
+        }
+    }
+
+    pub(crate) fn blank_turn(&self, turn: Turn) -> Turn {
+        let redactor = self.redactor.borrow();
+        Turn {
+            user: redactor.text(&turn.user),
+            assistant: redactor.text(&turn.assistant),
+        }
+    }
+
+    /// What is kept of a conversation has no secrets in it.
+    pub(crate) fn blank_keep(&self, keep: Keep) -> Keep {
+        Keep {
+            user: self.redactor.borrow().text(&keep.user),
+            ..keep
         }
     }
 

@@ -36,6 +36,13 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
     plan: &Arc<Compiled>,
     log: &[Event],
 ) -> Shared<'a, H, C, E, S, L, K> {
+    let mut redactor = Redactor::default();
+    // Whoever was sent an address may send it back, to a driver that never gave it away.
+    if plan.gives_addresses()
+        && let Some(address) = ports.addresses.address("")
+    {
+        redactor.add(&address.secret);
+    }
     Shared {
         ports,
         guard: &options.guard,
@@ -46,7 +53,7 @@ pub(crate) fn shared<'a, H, C, E, S, L, K>(
             totals_of(log),
             unsettled_of(log),
         ),
-        redactor: RefCell::new(Redactor::default()),
+        redactor: RefCell::new(redactor),
         closed: Cell::new(false),
     }
 }
@@ -253,6 +260,7 @@ impl<'a, H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort
                 output,
                 handle,
             } => {
+                let output = self.shared.redactor.borrow().value(output);
                 // One that comes too late, or fits nothing, is dropped.
                 self.accept(What::NodeResumed {
                     node,

@@ -8,6 +8,7 @@ mod database;
 mod drive;
 mod durable;
 mod live;
+mod memory;
 mod ports;
 mod run;
 mod secrets;
@@ -17,6 +18,7 @@ pub use budget::{Amount, BudgetPort, Granted, NoBudget, Reservation, exceeded, u
 pub use database::{DatabasePort, NoDatabases};
 pub use durable::{Begin, Ended, Journal, Journaling, Lost, work};
 pub use live::{Live, told};
+pub use memory::{Address, AddressPort, MemoryPort, NoAddresses, NoMemory};
 pub use nodeai_guard::{Refused, UrlGuard};
 pub use ports::{
     Body, CachePort, CancelOn, Clock, Closed, Entropy, HttpPort, NoCache, NoSecrets, NoSink, Ports,

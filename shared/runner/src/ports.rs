@@ -8,7 +8,7 @@ use futures::stream::LocalBoxStream;
 use nodeai_engine::{CancelReason, NodeOutcome, Wait};
 use serde_json::Value;
 
-use crate::{AreaPort, BudgetPort, DatabasePort, Live, Secret};
+use crate::{AddressPort, AreaPort, BudgetPort, DatabasePort, Live, MemoryPort, Secret};
 
 /// A response body as it arrives.
 pub type Body = LocalBoxStream<'static, Result<Bytes, TransportError>>;
@@ -273,4 +273,8 @@ pub struct Ports<'a, H, C, E, S, L, K> {
     pub databases: &'a dyn DatabasePort,
     /// The platform's own areas.
     pub areas: &'a dyn AreaPort,
+    /// Conversations.
+    pub memory: &'a dyn MemoryPort,
+    /// Where waits are answered.
+    pub addresses: &'a dyn AddressPort,
 }

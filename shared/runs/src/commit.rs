@@ -1,5 +1,6 @@
 //! Committing a run: state, log, trace, spans and usage in one transaction, before the answer.
 
+use crate::memory::kept;
 use crate::model::{RunResult, Usage};
 use crate::signals::Lease;
 use crate::start::Started;
@@ -124,6 +125,7 @@ fn arguments<S: Scope>(caller: &Caller<S>, ran: &Ran<'_>, finished: &Finished) -
         "first_seq": ran.kept,
         "last_seq": finished.log.len().saturating_sub(1),
         "events": recorded(ran, finished),
+        "memory": if ran.private { Value::Null } else { kept(&finished.log[ran.kept..]) },
         "trace": {
             "trace_id": trace_id, "name": name, "kind": "run",
             "status": if ok { Status::Ok } else { Status::Error },

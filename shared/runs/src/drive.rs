@@ -1,8 +1,10 @@
 //! Driving a run on this request's caller and host: to its end, or as far as a slice of a queued run goes.
 
+use crate::address::Addresses;
 use crate::areas::Areas;
 use crate::budget::{Ledger, Standing};
 use crate::databases::Databases;
+use crate::memory::Conversations;
 use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
 use crate::signals::Heartbeat;
 use crate::start::Started;
@@ -33,6 +35,8 @@ struct Edge {
     ledger: Ledger,
     databases: Databases,
     areas: Areas,
+    memory: Conversations,
+    addresses: Addresses,
     options: Options,
 }
 
@@ -67,6 +71,12 @@ impl Edge {
                 session: caller.session.clone(),
             },
             areas: Areas::new(caller.session.clone(), started.execution_id.clone()),
+            memory: Conversations {
+                session: caller.session.clone(),
+                execution_id: started.execution_id.clone(),
+                workflow_id: started.workflow_id.clone(),
+            },
+            addresses: Addresses::of(&caller.cx, &started.execution_id).await,
         }
     }
 
@@ -84,6 +94,8 @@ impl Edge {
             budget: &self.ledger,
             databases: &self.databases,
             areas: &self.areas,
+            memory: &self.memory,
+            addresses: &self.addresses,
         }
     }
 }

@@ -6,7 +6,9 @@
 //! - [`plan`] compiles a definition and checks its inputs.
 //! - [`budget`] is what a run may cost, and the port to what it shares with others.
 //! - [`model`] is a run as the API shows it.
+//! - [`address`] is where somebody without a credential answers a node that waits.
 
+pub mod address;
 mod areas;
 pub mod budget;
 mod commit;
@@ -14,6 +16,7 @@ mod databases;
 mod drive;
 mod events;
 mod labels;
+mod memory;
 pub mod model;
 pub mod plan;
 mod ports;

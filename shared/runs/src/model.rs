@@ -159,6 +159,15 @@ pub struct Waiting {
     /// JSON Schema of the answer's data.
     #[serde(default)]
     pub form: Option<Value>,
+    /// Of a webhook: where it is answered without a credential, for callers who may answer it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The methods that this address takes; GET, POST and PUT without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// What this address answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond: Option<Value>,
 }
 
 impl Stored {

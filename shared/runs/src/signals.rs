@@ -106,7 +106,8 @@ impl Heartbeat {
 pub(crate) fn waiting(waits: &[(String, Wait)]) -> Value {
     let all = waits.iter().map(|(node, wait)| {
         json!({"node": node, "kind": wait.kind, "until_us": wait.until_us, "title": wait.title,
-            "description": wait.description, "form": wait.form})
+            "description": wait.description, "form": wait.form,
+            "methods": wait.methods, "respond": wait.respond})
     });
     all.collect()
 }

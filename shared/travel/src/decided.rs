@@ -1,11 +1,16 @@
 //! An attempt, decided anew: what it is about, and how it is told.
 
-use nodeai_engine::{AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Wait, WaitCall};
+use nodeai_engine::{
+    AttemptResult, Effect, NodeError, NodeOutcome, Shortcut, Turn, Wait, WaitCall,
+};
 use serde_json::{Value, json};
 
+use crate::agree::{Twice, agrees};
+
 /// Errors that come from outside of the node, before or in place of its own work.
-pub(crate) const FROM_OUTSIDE: [&str; 5] = [
+pub(crate) const FROM_OUTSIDE: [&str; 6] = [
     "lost",
+    "no_address",
     "cancelled",
     "secret_missing",
     "secrets_unavailable",
@@ -20,6 +25,17 @@ pub(crate) struct Decided {
     /// With other stand-ins, where the node has secrets.
     pub(crate) other: Option<Result<Effect, NodeError>>,
     pub(crate) started_us: i64,
+}
+
+impl Decided {
+    /// Tells the model what it was told then: what was recalled came from outside.
+    pub(crate) fn remember(&mut self, turns: &[Turn]) {
+        for effect in [Some(&mut self.one), self.other.as_mut()] {
+            if let Some(Ok(effect)) = effect {
+                effect.remember(turns);
+            }
+        }
+    }
 }
 
 /// How a part of an attempt compares.
@@ -64,14 +80,29 @@ pub(crate) fn value_of(
 }
 
 /// Whether a wait is the one that was recorded; it began at some time between these two.
-pub(crate) fn waits_as(now: &WaitCall, was: &Wait, started_us: i64, finished_us: i64) -> bool {
+/// What people and services are told may have blanks; `other` is the same with other stand-ins.
+pub(crate) fn waits_as(
+    now: &WaitCall,
+    other: Option<&WaitCall>,
+    was: &Wait,
+    (started_us, finished_us): (i64, i64),
+) -> bool {
+    let told = |wait: &WaitCall| json!([wait.title, wait.description, wait.respond]);
+    let (one, other) = (told(now), other.map(told));
+    let (one, other) = (&one, other.as_ref());
+    let rendered = Twice { one, other };
+    let recorded = json!([was.title, was.description, was.respond]);
     let earliest = now.clone().begin(started_us);
     let latest = now.clone().begin(finished_us);
     let until = earliest.until_us <= was.until_us && was.until_us <= latest.until_us;
     let until_us = was.until_us;
     until
+        && agrees(&recorded, rendered)
         && Wait {
             until_us,
+            title: was.title.clone(),
+            description: was.description.clone(),
+            respond: was.respond.clone(),
             ..earliest
         } == *was
 }

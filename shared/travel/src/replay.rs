@@ -203,10 +203,12 @@ impl Player {
                 node,
                 attempt,
                 input,
+                recalled,
                 ..
             } => {
                 self.attempts.total += 1;
-                let decided = self.decide(node, event.at_us);
+                let mut decided = self.decide(node, event.at_us);
+                decided.remember(recalled);
                 let verdict = self.input(node, *attempt, &decided, input.as_ref());
                 if let Verdict::Differs(replayed) = verdict {
                     let recorded = input.clone().unwrap_or_default();
@@ -238,7 +240,9 @@ impl Player {
     }
 
     fn decide(&self, node: &str, started_us: i64) -> Decided {
-        let names = self.run.secrets_of(node);
+        let mut names = self.run.secrets_of(node);
+        let addresses = self.run.addresses_of(node).into_iter();
+        names.extend(addresses.map(|(name, _)| name));
         let with = |stand_in: &dyn Fn(&str) -> String| -> Result<Effect, NodeError> {
             let secrets = names.iter().map(|name| (name.clone(), stand_in(name)));
             self.run.decide(node, &secrets.collect())
@@ -333,7 +337,11 @@ impl Player {
                 agrees(&Value::Array(items.clone()), Twice { one: &one, other })
             }
             (Ok(Effect::Wait(now)), AttemptResult::Wait { wait }) => {
-                waits_as(now, wait, decided.started_us, finished_us)
+                let other = match &decided.other {
+                    Some(Ok(Effect::Wait(other))) => Some(&**other),
+                    _ => None,
+                };
+                waits_as(now, other, wait, (decided.started_us, finished_us))
             }
             (Err(now), AttemptResult::Error { error }) => {
                 let now = self.run.judge(node, attempt, now.clone());

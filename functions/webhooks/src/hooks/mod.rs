@@ -4,6 +4,7 @@
 mod answer;
 mod chain;
 mod receive;
+pub mod wait;
 mod webhook;
 
 use answer::HookReply;

@@ -69,6 +69,7 @@ mod tests {
             span_id: SpanId::from_random([1; 8]),
             input: None,
             most: Some(spend(most)),
+            recalled: Vec::new(),
         };
         let finished = |node: &str, error: NodeError, unsettled: Option<Spend>| {
             let call = CallMeta {

@@ -12,6 +12,7 @@ use super::ai::agent::Agent;
 use super::{Call, Effect, Spec, port};
 use crate::fault::Faults;
 use crate::log::{CallMeta, NodeError};
+use crate::memory::{self, Memory};
 use crate::template;
 
 pub(super) fn spec() -> Spec {
@@ -62,6 +63,7 @@ fn config_schema() -> Value {
             "images": {"type": "array", "maxItems": 20, "items": {"type": "string", "minLength": 1},
                 "description": "Pictures that go with the prompt: https: or data: URLs"},
             "messages": messages::schema(),
+            "memory": memory::schema(),
             "tools": {"type": "array", "maxItems": 128, "description": "Functions that the model may ask for; its wishes are in tool_calls", "items": {
                 "type": "object", "additionalProperties": false, "required": ["name"],
                 "properties": {
@@ -150,6 +152,8 @@ pub struct LlmCall {
     pub(super) shape: Shape,
     /// The tools that are called here, and their bounds.
     pub(super) agent: Option<Agent>,
+    /// The conversation that it belongs to.
+    pub(crate) memory: Option<Memory>,
 }
 
 impl std::fmt::Debug for LlmCall {
@@ -240,6 +244,7 @@ impl Settings {
             repairs: self.repairs.unwrap_or(1),
             shape,
             agent: None,
+            memory: None,
         })
     }
 }
@@ -255,6 +260,7 @@ pub(super) struct Config {
     #[serde(default)]
     tools: Vec<Tool>,
     response_format: Option<Value>,
+    memory: Option<memory::Config>,
 }
 
 impl Config {
@@ -278,8 +284,11 @@ impl Config {
             }
         };
         let format = self.response_format.map(response_format).transpose()?;
+        let memory = self.memory.map(|memory| memory.memory(&messages));
+        let memory = memory.transpose()?;
         let mut call = self.settings.call(messages, format, Shape::Chat)?;
         call.chat.tools = self.tools;
+        call.memory = memory;
         Ok(call)
     }
 }

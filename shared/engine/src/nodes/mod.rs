@@ -48,6 +48,7 @@ pub use self::wait::WaitCall;
 use crate::fault::Faults;
 use crate::graph::DEFAULT_HANDLE;
 use crate::log::{NodeError, Shortcut};
+use crate::memory::{Memory, Turn};
 use crate::scope::Scope;
 use crate::template::Templates;
 
@@ -181,6 +182,21 @@ impl Effect {
             Self::Code(call) => Some(call.shown()),
             Self::Area(call) => Some(call.shown()),
             _ => None,
+        }
+    }
+
+    /// The conversation that a call to a model belongs to.
+    pub fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Llm(call) => call.memory(),
+            _ => None,
+        }
+    }
+
+    /// Tells the model of earlier turns.
+    pub fn remember(&mut self, turns: &[Turn]) {
+        if let Self::Llm(call) = self {
+            call.remember(turns);
         }
     }
 

@@ -8,6 +8,8 @@ use crate::fault::Faults;
 use crate::log::{NodeError, WaitKind};
 use crate::template::is_template;
 
+/// The methods by which the address of a wait is answered.
+const METHODS: [&str; 3] = ["GET", "POST", "PUT"];
 /// Longest wait: a year.
 const LONGEST_MS: u64 = 366 * 24 * 3_600_000;
 
@@ -15,7 +17,7 @@ pub(super) fn spec() -> Spec {
     Spec {
         kind: "wait".into(),
         title: "Wait".into(),
-        description: "Holds the run: for a duration, until a time, until somebody approves, or until a request brings data. Answers go to POST /api/v1/workflows/execute/{id}/resume.".into(),
+        description: "Holds the run: for a duration, until a time, until somebody approves, or until a request brings data. Answers go to POST /api/v1/workflows/execute/{id}/resume; a request may also go to the wait's own address, which templates of other nodes see as waits.<id>.url.".into(),
         category: "flow".into(),
         config_schema: json!({
             "type": "object",
@@ -35,9 +37,17 @@ pub(super) fn spec() -> Spec {
                 },
                 "webhook": {
                     "type": "object", "additionalProperties": false,
-                    "description": "A request to the run's resume address; its data is in the output",
+                    "description": "A request to the wait's own address, or to the run's resume address; its data is in the output",
                     "properties": {
                         "schema": {"type": "object", "x-nodeai": "literal", "description": "JSON Schema of the data"},
+                        "methods": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "string", "enum": METHODS},
+                            "description": "The methods that the wait's own address takes: all of them unless given"},
+                        "respond": {"type": "object", "additionalProperties": false,
+                            "description": "What the wait's own address answers to whoever ends it",
+                            "properties": {
+                                "status": {"type": "integer", "minimum": 200, "maximum": 299, "default": 200},
+                                "body": {"description": "Text is sent as text, anything else as JSON"},
+                            }},
                     },
                 },
                 "expires_ms": {"type": "integer", "minimum": 1, "maximum": LONGEST_MS,
@@ -82,6 +92,11 @@ pub struct WaitCall {
     pub description: Option<String>,
     /// JSON Schema of the answer.
     pub form: Option<Value>,
+    /// The methods by which its address is answered; all of them without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    /// What its address answers.
+    pub respond: Option<Value>,
 }
 
 impl WaitCall {
@@ -103,6 +118,8 @@ impl WaitCall {
             title: self.title,
             description: self.description,
             form: self.form,
+            methods: self.methods,
+            respond: self.respond,
         }
     }
 }
@@ -126,6 +143,9 @@ struct Approval {
 #[derive(Deserialize)]
 struct Webhook {
     schema: Option<Value>,
+    #[serde(default)]
+    methods: Vec<String>,
+    respond: Option<Value>,
 }
 
 pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
@@ -137,6 +157,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         title: None,
         description: None,
         form: None,
+        methods: Vec::new(),
+        respond: None,
     };
     if let Some(until) = &config.until {
         wait.until_us = Some(time(until).map_err(NodeError::config)?);
@@ -152,6 +174,8 @@ pub(super) fn decide(call: &Call<'_>) -> Result<Effect, NodeError> {
         wait.kind = WaitKind::Webhook;
         wait.after_ms = config.expires_ms;
         wait.form = webhook.schema;
+        wait.methods = webhook.methods;
+        wait.respond = webhook.respond;
     }
     Ok(Effect::Wait(Box::new(wait)))
 }
@@ -213,6 +237,8 @@ mod tests {
             title: None,
             description: None,
             form: None,
+            methods: Vec::new(),
+            respond: None,
         };
         assert_eq!(wait.begin(1_000).until_us, Some(6_000));
     }

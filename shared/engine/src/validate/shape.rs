@@ -202,6 +202,27 @@ fn check_references(
         homes.any(|at| upstream[at].contains(other))
     };
     for (i, node) in ready.iter().enumerate() {
+        for id in node.iter().flat_map(|node| &node.references.waits) {
+            let at = format!("/nodes/{i}/data");
+            let waits = graph.by_id.get(id).filter(|&&other| {
+                let node = &definition.nodes[other];
+                node.kind == "wait" && node.data.contains_key("webhook")
+            });
+            let Some(&other) = waits else {
+                let message = format!(
+                    "waits.{id} is used, but no node of type wait with webhook has that id"
+                );
+                faults.add(at, "unknown_reference", message);
+                continue;
+            };
+            // Which iteration would be meant?
+            let home = parent(other);
+            let mut homes = std::iter::successors(parent(i), |&at| parent(at));
+            if home.is_some_and(|home| !homes.any(|at| at == home)) {
+                let message = format!("waits.{id} is used, but {id:?} is inside of a loop");
+                faults.add(at, "inside_loop", message);
+            }
+        }
         for id in node.iter().flat_map(|node| &node.references.nodes) {
             let at = format!("/nodes/{i}/data");
             let Some(&other) = graph.by_id.get(id) else {

@@ -195,6 +195,7 @@ impl World {
                     span_id: SpanId::from_random(self.spans.to_be_bytes()),
                     input: None,
                     most: None,
+                    recalled: Vec::new(),
                 };
                 if self.run.clone().accept(fact.clone(), self.now_us).is_err() {
                     // Its loop has failed meanwhile.

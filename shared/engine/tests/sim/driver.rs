@@ -135,6 +135,7 @@ impl Driver {
                     span_id,
                     input: None,
                     most: None,
+                    recalled: Vec::new(),
                 })?;
                 self.pending.push(Pending::Attempt { node, attempt });
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use nodeai_engine::{AttemptResult, CallMeta, Effect, NodeError, What};
+use nodeai_engine::{AttemptResult, CallMeta, Effect, NodeError, Turn, What, turns_of};
 use nodeai_telemetry::SpanId;
 
 use super::{Done, Driver};
@@ -24,20 +24,27 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             return;
         }
         let opened = self.open_secrets(&which.node).await;
-        let effect = opened.and_then(|held| {
+        let mut effect = opened.and_then(|held| {
             which.held = held;
-            let effect = self.run.decide(&which.node, &which.held.values())?;
+            let mut values = which.held.values();
+            values.extend(self.addresses(&which.node));
+            let effect = self.run.decide(&which.node, &values)?;
             if !effect.sends() {
                 which.held.check_unsent()?;
             }
             Ok(effect)
         });
+        let recalled = self.recall(effect.as_mut().ok()).await;
         let input = self.run.input_of(&which.node, effect.as_ref().ok());
         let input = input.map(|input| self.shared.redactor.borrow().value(input));
         // Whoever goes on with the run, should this host be lost, has to know.
         let most = match (&self.journal, &effect) {
             (Some(_), Ok(effect)) => self.shared.most_of(effect),
             _ => None,
+        };
+        let (effect, recalled) = match recalled {
+            Ok(recalled) => (effect, recalled),
+            Err(error) => (Err(error), Vec::new()),
         };
         let (node, attempt) = (which.node.clone(), which.attempt);
         let span_id = self.span_id();
@@ -47,6 +54,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             span_id,
             input,
             most,
+            recalled,
         });
         if !started.await {
             // Its loop has failed meanwhile.
@@ -60,8 +68,12 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 which.idempotency_key = self.run.idempotency_key(&node);
                 which.traceparent = self.traceparent(span_id);
                 which.cache = self.run.cache_key(&node, &effect, shared.user_id);
+                let keep = effect.memory().and_then(|memory| memory.keep());
                 return self.spawn(&node, true, async move {
-                    let (call, result) = shared.perform(&which, effect).await;
+                    let (mut call, result) = shared.perform(&which, effect).await;
+                    if let AttemptResult::Ok { .. } = result {
+                        call.keep = keep.map(|keep| Box::new(shared.blank_keep(keep)));
+                    }
                     Done::Attempt {
                         node: which.node,
                         attempt: which.attempt,
@@ -78,6 +90,43 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             result,
         };
         self.report(done).await;
+    }
+
+    /// The earlier turns of the node's conversation, without secrets; the model is told of them.
+    async fn recall(&self, effect: Option<&mut Effect>) -> Result<Vec<Turn>, NodeError> {
+        let Some(effect) = effect else {
+            return Ok(Vec::new());
+        };
+        let Some(memory) = effect.memory() else {
+            return Ok(Vec::new());
+        };
+        let session = [&memory.session.session, &memory.session.name];
+        let redactor = self.shared.redactor.borrow().clone();
+        if session.iter().any(|text| redactor.text(text) != **text) {
+            let message = "/memory: a session is not named by a secret";
+            return Err(NodeError::config(message.to_owned()));
+        }
+        let port = self.shared.ports.memory;
+        let stored = port.recall(&memory.session, memory.most_turns()).await?;
+        let turns = memory.window(stored, &turns_of(&self.log));
+        // As it is recorded, so that a replay asks the same.
+        let turns: Vec<Turn> = turns
+            .into_iter()
+            .map(|turn| self.shared.blank_turn(turn))
+            .collect();
+        effect.remember(&turns);
+        Ok(turns)
+    }
+
+    /// The addresses of waits that a node refers to, by their names among its secrets: they are blanked as those are, from
+    /// the run's beginning.
+    fn addresses(&self, node: &str) -> Vec<(String, String)> {
+        let waits = self.run.addresses_of(node).into_iter();
+        let found = waits.filter_map(|(name, way)| {
+            let address = self.shared.ports.addresses.address(&way)?;
+            Some((name, address.url))
+        });
+        found.collect()
     }
 
     /// What needs no call; a call is given back.
@@ -103,7 +152,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
                 (CallMeta::default(), AttemptResult::Enter { items })
             }
             Ok(Effect::Wait(wait)) => {
-                let wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                let redactor = shared.redactor.borrow();
+                let mut wait = Box::new(wait.begin(shared.ports.clock.now_us()));
+                wait.title = wait.title.map(|text| redactor.text(&text));
+                wait.description = wait.description.map(|text| redactor.text(&text));
+                wait.respond = wait.respond.map(|value| redactor.value(value));
                 (CallMeta::default(), AttemptResult::Wait { wait })
             }
             Ok(effect) => return Err(effect),

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 use llm_standin::StandIn;
-use nodeai_engine::{CancelReason, Compiled, NodeError, NodeOutcome, compile};
+use nodeai_engine::{CancelReason, Compiled, NodeError, NodeOutcome, Session, Turn, compile};
 use nodeai_runner::{
-    Amount, Body, BudgetPort, CachePort, CancelOn, Clock, Closed, Entropy, Finished, Granted,
-    HttpPort, Live, Options, Ports, Reservation, Secret, SecretError, SecretPort, Sink, Start,
-    TransportError, UrlGuard,
+    Address, AddressPort, Amount, Body, BudgetPort, CachePort, CancelOn, Clock, Closed, Entropy,
+    Finished, Granted, HttpPort, Live, MemoryPort, Options, Ports, Reservation, Secret,
+    SecretError, SecretPort, Sink, Start, TransportError, UrlGuard,
 };
 use nodeai_telemetry::TraceContext;
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub struct App {
     pub events: Events,
     pub cache: Kept,
     pub budget: Shared,
+    pub memory: Notes,
+    pub addresses: Doors,
     pub options: Options,
 }
 
@@ -42,6 +44,8 @@ impl App {
             events: Events::default(),
             cache: Kept::default(),
             budget: Shared::default(),
+            memory: Notes::default(),
+            addresses: Doors,
             options,
         }
     }
@@ -91,6 +95,8 @@ impl App {
             budget: &self.budget,
             databases: &nodeai_runner::NoDatabases,
             areas: &nodeai_runner::NoAreas,
+            memory: &self.memory,
+            addresses: &self.addresses,
         }
     }
 }
@@ -267,6 +273,43 @@ impl CachePort for Kept {
 
     async fn put(&self, key: &str, _: u64, outcome: &NodeOutcome) {
         self.0.borrow_mut().insert(key.to_owned(), outcome.clone());
+    }
+}
+
+/// Turns of earlier runs, the same for every session; each question is noted.
+#[derive(Debug, Default)]
+pub struct Notes {
+    pub turns: Vec<Turn>,
+    pub asked: RefCell<Vec<(Session, usize)>>,
+    /// The store is away.
+    pub away: bool,
+}
+
+impl MemoryPort for Notes {
+    fn recall<'a>(
+        &'a self,
+        session: &'a Session,
+        most: usize,
+    ) -> LocalBoxFuture<'a, Result<Vec<Turn>, NodeError>> {
+        self.asked.borrow_mut().push((session.clone(), most));
+        let turns = match self.away {
+            true => Err(NodeError::new("memory_unavailable", "away", true)),
+            false => Ok(self.turns.clone()),
+        };
+        async move { turns }.boxed_local()
+    }
+}
+
+/// Addresses that say their node.
+#[derive(Debug, Default)]
+pub struct Doors;
+
+impl AddressPort for Doors {
+    fn address(&self, node: &str) -> Option<Address> {
+        Some(Address {
+            url: format!("https://here.test/hooks/wait/s3cr3t-run.{node}"),
+            secret: "s3cr3t-run".into(),
+        })
     }
 }
 

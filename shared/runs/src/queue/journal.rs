@@ -1,6 +1,7 @@
 //! The log of a queued run as the store keeps it.
 
 use crate::commit::strip_nul;
+use crate::memory::kept;
 use crate::queue::LEASE_US;
 use crate::signals::{Lease, waiting};
 use futures::future::LocalBoxFuture;
@@ -40,7 +41,7 @@ impl Log {
         let seq = |event: Option<&Event>| event.map_or(0, |event| event.seq);
         let mut args = json!({"id": self.execution_id, "org_id": self.session.org_id(),
             "lease_token": self.lease, "lease_us": LEASE_US, "first_seq": seq(events.first()),
-            "last_seq": seq(events.last()), "events": written(events), "progress": events.iter().any(gets_on),
+            "last_seq": seq(events.last()), "events": written(events), "memory": kept(events), "progress": events.iter().any(gets_on),
             "park": park});
         strip_nul(&mut args);
         let mut waits = BACKOFF_MS.iter();

@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use nodeai_engine::{Compiled, compile};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
+use nodeai_engine::{Compiled, NodeError, Session, Turn, compile};
 use nodeai_runner::{
-    Body, CancelOn, Clock, Entropy, Finished, HttpPort, NoCache, NoSink, Options, Ports, Secret,
-    SecretError, SecretPort, Start, TransportError,
+    Address, AddressPort, Body, CancelOn, Clock, Entropy, Finished, HttpPort, MemoryPort, NoCache,
+    NoSink, Options, Ports, Secret, SecretError, SecretPort, Start, TransportError,
 };
 use nodeai_telemetry::TraceContext;
 use serde_json::{Value, json};
 
 /// The world outside.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Outside {
     /// What was asked, in order.
     pub asked: RefCell<Vec<String>>,
+    /// What a session has, whichever it is.
+    pub turns: RefCell<Vec<Turn>>,
     now_us: Cell<i64>,
     random: Cell<u8>,
 }
@@ -48,6 +51,8 @@ impl Outside {
             budget: &nodeai_runner::NoBudget,
             databases: &nodeai_runner::NoDatabases,
             areas: &nodeai_runner::NoAreas,
+            memory: self,
+            addresses: self,
         };
         let never = CancelOn::new(futures::future::pending());
         let run = nodeai_runner::run(plan, start, Options::default(), &ports, &never);
@@ -58,6 +63,25 @@ impl Outside {
     pub fn count(&self, path: &str) -> usize {
         let asked = self.asked.borrow();
         asked.iter().filter(|asked| *asked == path).count()
+    }
+}
+
+impl MemoryPort for Outside {
+    fn recall<'a>(
+        &'a self,
+        _: &'a Session,
+        _: usize,
+    ) -> LocalBoxFuture<'a, Result<Vec<Turn>, NodeError>> {
+        async move { Ok(self.turns.borrow().clone()) }.boxed_local()
+    }
+}
+
+impl AddressPort for Outside {
+    fn address(&self, node: &str) -> Option<Address> {
+        Some(Address {
+            url: format!("https://here.example/hooks/wait/run-s3cr3t.{node}"),
+            secret: "run-s3cr3t".into(),
+        })
     }
 }
 

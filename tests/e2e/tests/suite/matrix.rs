@@ -9,12 +9,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Routes that anybody may call.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 8] = [
     "/healthz",
     "/readyz",
     "/api/v1/openapi.json",
     "/api/v1/oauth/return",
     "/hooks/{path}",
+    "/hooks/wait/{token}",
     "/.well-known/oauth-protected-resource",
     "/.well-known/oauth-protected-resource/api/v1/tools/mcp",
 ];

@@ -41,6 +41,7 @@ mod knowledge_meaning;
 mod library;
 mod management;
 mod matrix;
+mod memory;
 mod models;
 mod nodes;
 mod oauth;
@@ -70,6 +71,7 @@ mod trace_views;
 mod traces;
 mod travel;
 mod versions;
+mod wait_addresses;
 mod webhooks;
 
 /// The application that the tests of this backend share; each test brings tenants of its own.

@@ -14,6 +14,7 @@ mod experiments;
 mod files;
 mod foreign_owner;
 mod knowledge;
+mod memory;
 mod metrics;
 mod plans;
 mod plans_telemetry;
