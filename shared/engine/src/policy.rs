@@ -66,9 +66,8 @@ impl Compiled {
     }
 
     /// Holds runs of this to a policy: each document without a list gets the one that follows; where it is what the document
-    /// names, it holds for its own nodes. `own` is what is stored of
-    /// the version that runs. Without it the document is no version, and there is nothing to confirm: where a list is
-    /// asked for, it reaches what it names.
+    /// names, it holds for its own nodes. `own` is what is stored of the version that runs. Without it the document is no
+    /// version, and there is nothing to confirm: where a list is asked for, it reaches what it names.
     ///
     /// # Errors
     /// `egress_unconfirmed` for versions that do not start, `too_deep` for calls that go deeper than the policy lets them;

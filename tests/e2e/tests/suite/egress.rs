@@ -230,7 +230,7 @@ fn deployed_runs_replays_and_forks_are_held_to_their_version() {
     let id = me.workflow("open", &calls("{{ inputs.url }}"));
     assert_status(&confirm(&me, &id, 1, json!([host()])), 200);
     // A later version is not what is deployed.
-    let put = json!({"name": "open", "definition": calls("{{ inputs.url | trim }}")});
+    let put = json!({"name": "open", "definition": calls("{{ inputs.url }}?late")});
     let put = me.put_with(
         &format!("/api/v1/workflows/{id}"),
         &[("if-match", "*")],
