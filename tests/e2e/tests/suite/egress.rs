@@ -86,7 +86,7 @@ fn policies_are_the_organisations() {
     };
     assert_eq!(editor.get(POLICIES).json, now);
     let refused = editor.put_with(POLICIES, &[], &usual);
-    assert_problem(&refused, 403, "forbidden");
+    assert_problem(&refused, 403, "scope-missing");
 }
 
 #[test]
