@@ -29,6 +29,9 @@ pub struct Execution {
     pub variables: Option<Value>,
     /// The run that it was forked from.
     pub forked_from: Option<ForkedFrom>,
+    /// The run for whose failure it is the error workflow, begun since that one could not run its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_of: Option<String>,
     /// Its trace.
     pub trace_id: String,
     /// `queued`, `running`, `waiting`, `succeeded`, `failed` or `cancelled`.
@@ -77,6 +80,7 @@ impl From<Stored> for Execution {
             environment: stored.environment,
             variables: stored.variables,
             forked_from: stored.forked_from,
+            error_of: stored.error_of,
             trace_id: stored.trace_id,
             status: stored.status,
             mode: stored.mode,

@@ -11,6 +11,7 @@ mod list;
 mod log;
 mod memory;
 mod model;
+mod policies;
 mod recording;
 mod replay;
 mod requeue;
@@ -120,6 +121,8 @@ pub fn routes() -> nodeai_app::Routes {
             "Say how long the logs of runs are kept",
             retention::put,
         )
+        .get("/policies", "What runs are let do", policies::get)
+        .put("/policies", "Say what runs are let do", policies::put)
         .get("/{id}/log", "The run's log, event by event", log::handle)
         .post(
             "/{id}/replay",

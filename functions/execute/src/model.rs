@@ -26,6 +26,9 @@ pub struct RunRequest {
     /// connection is the end.
     #[serde(default)]
     pub stream: bool,
+    /// What becomes of a streamed run whose client goes; it is cancelled unless given.
+    #[serde(default)]
+    pub on_disconnect: Option<OnDisconnect>,
     /// Leaves the run to the queue and answers 202 at once: it goes on whatever becomes of this connection or this host.
     #[serde(default, rename = "async")]
     pub detached: bool,
@@ -38,6 +41,17 @@ pub struct RunRequest {
     /// By what its trace is found and counted.
     #[serde(default)]
     pub trace: Option<TraceInput>,
+}
+
+/// What becomes of a streamed run whose client goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// It is cancelled at once; what it did until then is kept.
+    Cancel,
+    /// It goes on, as an async one does: its events come from its log, which `…/events` goes on with behind `Last-Event-ID`.
+    /// Tokens are not among them.
+    Continue,
 }
 
 /// How the queue treats a run.
@@ -72,7 +86,7 @@ const MOST_DELAY_MS: u64 = 366 * 24 * 3_600_000;
 impl RunRequest {
     /// How the run is answered.
     pub fn mode(&self, now_us: i64) -> Mode {
-        if !self.detached {
+        if !self.outlives_its_client() {
             return if self.stream {
                 Mode::Stream
             } else {
@@ -91,10 +105,26 @@ impl RunRequest {
         })
     }
 
+    /// Whether the queue has it.
+    fn outlives_its_client(&self) -> bool {
+        self.detached || self.stream && self.on_disconnect == Some(OnDisconnect::Continue)
+    }
+
+    fn check_disconnect(&self, c: &mut Checker) {
+        let Some(wanted) = self.on_disconnect else {
+            return;
+        };
+        let goes = "goes with stream: true";
+        c.require(self.stream, "/on_disconnect", "not_allowed", goes);
+        let holds = !self.detached || wanted == OnDisconnect::Continue;
+        let detail = "an async run goes on whatever becomes of its client";
+        c.require(holds, "/on_disconnect", "not_allowed", detail);
+    }
+
     fn check_queue(&self, c: &mut Checker) {
         let Some(options) = &self.queue else { return };
-        let goes = "goes with async: true";
-        c.require(self.detached, "/queue", "not_allowed", goes);
+        let goes = "goes with async: true, or with on_disconnect: continue";
+        c.require(self.outlives_its_client(), "/queue", "not_allowed", goes);
         let priority = (-100..=100).contains(&options.priority);
         let range = "must be from -100 to 100";
         c.require(priority, "/queue/priority", "range", range);
@@ -142,6 +172,7 @@ impl Check for RunRequest {
             "range",
             "goes with workflow_id and starts at 1",
         );
+        self.check_disconnect(c);
         self.check_queue(c);
         if let Some(budget) = &self.budget {
             budget.check(c);

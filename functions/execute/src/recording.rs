@@ -113,7 +113,11 @@ impl Recorded {
     /// What ran, with the workflows that it called. Errors: 409 when some of it is not there any more.
     pub async fn compiled<S: Scope>(&self, caller: &Caller<S>) -> Result<Compiled, Problem> {
         let compiled = compiled(caller, &self.workflow()?.definition).await?;
-        compiled.map_err(|faults| invalid(&faults))
+        let compiled = compiled.map_err(|faults| invalid(&faults))?;
+        Ok(match self.execution.error_of {
+            Some(_) => compiled.without_error_workflow(),
+            None => compiled,
+        })
     }
 }
 

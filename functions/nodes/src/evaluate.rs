@@ -148,7 +148,7 @@ async fn config_faults(caller: &Caller<NodesRead>, node: &Candidate) -> Vec<Faul
         return Vec::new();
     };
     match nodeai_custom::entry(&caller.cx, name).await {
-        Some(spec) => custom::check(&spec, &node.data, "/data"),
+        Some(entry) => custom::check(&entry.spec, &node.data, "/data"),
         None => vec![Fault {
             pointer: "/type".to_owned(),
             code: "unknown_type".to_owned(),

@@ -1,5 +1,6 @@
 //! A workflow at some of its versions, own or shared with the caller: one question to the store.
 
+use crate::document::Egress;
 use crate::model::WorkflowBrief;
 use nodeai_app::{Caller, Scope};
 use nodeai_http::Problem;
@@ -23,6 +24,17 @@ pub struct Version {
     pub parent: Option<i64>,
     /// RFC 3339.
     pub created_at: String,
+    /// The hosts that its runs reach.
+    #[serde(default)]
+    pub egress: Option<Egress>,
+}
+
+impl Version {
+    /// The hosts that its runs reach: as they are stored, or else as its document says.
+    pub fn egress(&self) -> Egress {
+        let read = || Egress::of(&self.definition, self.author.clone(), &self.created_at);
+        self.egress.clone().unwrap_or_else(read)
+    }
 }
 
 /// A workflow with some of its versions.

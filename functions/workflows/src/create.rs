@@ -17,10 +17,10 @@ pub async fn handle(
     let now = clock::rfc3339(caller.cx.started_us);
     let row = json!({"name": input.name, "description": input.description, "definition": input.definition,
         "tags": input.tags, "folder": input.folder, "created_at": now, "updated_at": now});
+    let egress = Egress::to_store(&caller, &input.definition).await?;
     // The store puts the row's own document into the version.
-    let version =
-        json!({"workflow_id": id, "message": input.message, "author": caller.session.user_id()});
-    let egress = Egress::of(&input.definition);
+    let version = json!({"workflow_id": id, "message": input.message, "author": caller.session.user_id(),
+            "egress": egress.stored()});
     let location = format!("/api/v1/workflows/{id}");
     let write = Write::new(Op::Insert, workflows::TABLE, "workflow", &id)
         .row(row)

@@ -2,6 +2,7 @@
 
 use crate::WorkflowsRead;
 use crate::at::At;
+use crate::document::Egress;
 use nodeai_app::{Caller, PathId, Query};
 use nodeai_http::reply::Json;
 use nodeai_http::{FieldError, Problem};
@@ -29,6 +30,17 @@ pub struct Difference {
     /// What makes one out of the other.
     #[serde(flatten)]
     diff: Diff,
+    /// The hosts that runs of both sides reach.
+    egress: Sides,
+}
+
+/// Something of both sides.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Sides {
+    /// Of the older one.
+    from: Egress,
+    /// Of the newer one.
+    to: Egress,
 }
 
 /// Compares two versions, in nodes, edges and fields.
@@ -47,6 +59,10 @@ pub async fn handle(
         from: from.number,
         to: to.number,
         diff: nodeai_versions::diff(&from.definition, &to.definition),
+        egress: Sides {
+            from: from.egress(),
+            to: to.egress(),
+        },
     }))
 }
 

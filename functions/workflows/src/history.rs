@@ -2,6 +2,7 @@
 
 use crate::WorkflowsRead;
 use crate::at::{At, Version};
+use crate::document::Egress;
 use crate::page::{Paging, page};
 use crate::path::Number;
 use nodeai_app::{Caller, PathId, Query};
@@ -24,6 +25,9 @@ pub struct VersionBrief {
     parent: Option<i64>,
     /// RFC 3339.
     created_at: String,
+    /// The hosts that its runs reach; null for one that was saved without: read it by itself.
+    #[serde(default)]
+    egress: Option<Egress>,
 }
 
 /// The versions of a workflow, newest first.
@@ -44,5 +48,7 @@ pub async fn one(
     Number(number): Number,
 ) -> Result<Json<Version>, Problem> {
     let found = At::read(&caller, &id, &[Some(number)]).await?;
-    found.version(Some(number)).cloned().map(Json::ok)
+    let mut version = found.version(Some(number))?.clone();
+    version.egress = Some(version.egress());
+    Ok(Json::ok(version))
 }

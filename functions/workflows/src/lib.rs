@@ -6,6 +6,7 @@ mod create;
 mod diff;
 mod document;
 mod duplicate;
+mod egress;
 mod folders;
 mod get;
 mod history;
@@ -75,6 +76,11 @@ pub fn routes() -> nodeai_app::Routes {
             "/{id}/versions/{number}",
             "One version with its document",
             history::one,
+        )
+        .post(
+            "/{id}/versions/{number}/egress",
+            "Confirm the hosts that a version may reach",
+            egress::confirm,
         )
         .get(
             "/{id}/diff",

@@ -2,7 +2,7 @@
 
 use crate::WorkflowsWrite;
 use crate::at::At;
-use crate::document::faults_below;
+use crate::document::{Egress, faults_below};
 use crate::model::check_message;
 use crate::save::{Save, members};
 use http::StatusCode;
@@ -90,10 +90,12 @@ pub async fn handle(
         return Ok(json_response(StatusCode::OK, Vec::new(), &answer).into());
     }
     require_clean(&merged, faults)?;
+    let (egress, faults) = Egress::asked(&caller, &merged.definition).await;
+    require_clean(&merged, faults)?;
     // What was merged must be what the client knows, and still be current when it is stored. No version is 0.
     let known = expected.is_none_or(|version| version == ours);
     let into = if known { ours } else { 0 };
-    commit(&caller, &id, into, merged.definition, &input).await
+    commit(&caller, &id, into, (merged.definition, egress), &input).await
 }
 
 /// The merge, and the version that is ours.
@@ -162,7 +164,7 @@ async fn commit(
     caller: &Caller<WorkflowsWrite>,
     id: &str,
     into: i64,
-    definition: Value,
+    (definition, egress): (Value, Egress),
     input: &MergeInput,
 ) -> Result<Reply<MergeAnswer>, Problem> {
     let with = match &input.theirs {
@@ -177,6 +179,7 @@ async fn commit(
         id,
         expected: Some(into),
         message: Some(&message),
+        egress: Some(&egress),
         returning: &[col::definition, col::version],
     };
     let command = save

@@ -58,6 +58,7 @@ pub async fn handle(
         id: &id,
         expected,
         message: None,
+        egress: None,
         returning: BRIEF,
     };
     let command = save

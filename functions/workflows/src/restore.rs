@@ -47,6 +47,7 @@ pub async fn handle(
         id: &id,
         expected,
         message: Some(&message),
+        egress: None,
         returning: ALL,
     };
     let mut args = save.args(&caller, Map::new());

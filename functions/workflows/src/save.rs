@@ -1,6 +1,7 @@
 //! A save: any change of a workflow, own or shared with the caller as an editor. Each one is a version.
 
 use crate::WorkflowsWrite;
+use crate::document::Egress;
 use nodeai_app::{Caller, Command, clock};
 use nodeai_store::Column;
 use serde_json::{Map, Value, json};
@@ -13,6 +14,8 @@ pub struct Save<'a> {
     pub expected: Option<i64>,
     /// Note for the new version.
     pub message: Option<&'a str>,
+    /// The hosts of its document; none for one that is there already: the store knows them.
+    pub egress: Option<&'a Egress>,
     /// Columns that go into the answer.
     pub returning: &'a [Column],
 }
@@ -25,7 +28,7 @@ impl Save<'_> {
             json!(clock::rfc3339(caller.cx.started_us)),
         );
         let version = json!({"workflow_id": self.id, "message": self.message,
-            "author": caller.session.user_id()});
+            "author": caller.session.user_id(), "egress": self.egress.map(Egress::stored)});
         json!({"id": self.id, "row": row, "expect_version": self.expected, "returning": names(self.returning),
             "children": [{"table": "workflow_versions", "row": version}]})
     }

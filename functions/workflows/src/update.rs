@@ -15,7 +15,7 @@ pub async fn handle(
     RequiredIfMatch(expected): RequiredIfMatch,
     Valid(input): Valid<WorkflowInput>,
 ) -> Result<Reply<Workflow>, Problem> {
-    let egress = Egress::of(&input.definition);
+    let egress = Egress::to_store(&caller, &input.definition).await?;
     let mut row = members(json!({"name": input.name, "description": input.description,
         "definition": input.definition, "tags": input.tags}));
     row.extend(
@@ -27,6 +27,7 @@ pub async fn handle(
         id: &id,
         expected,
         message: input.message.as_deref(),
+        egress: Some(&egress),
         returning: ALL,
     };
     let command = save

@@ -3,7 +3,8 @@
 use crate::WorkflowsRead;
 use crate::document::{Egress, faults_below};
 use nodeai_app::{Caller, Valid};
-use nodeai_engine::{Fault, Spec, custom};
+use nodeai_engine::Fault;
+use nodeai_engine::custom::{self, Entry};
 use nodeai_http::{Check, Checker, FieldError, Problem, reply::Json};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,9 +40,18 @@ pub async fn handle(
     caller: Caller<WorkflowsRead>,
     Valid(candidate): Valid<Candidate>,
 ) -> Result<Json<Verdict>, Problem> {
-    let egress = Egress::of(&candidate.definition);
-    let mut errors = faults_below("/definition", &candidate.definition);
-    errors.extend(custom_faults(&caller, &candidate.definition).await);
+    let definition = &candidate.definition;
+    let known = match nodeai_engine::customs_of(definition).is_empty() {
+        true => Vec::new(),
+        false => {
+            caller.session.release();
+            nodeai_custom::catalogue(&caller.cx).await
+        }
+    };
+    let (egress, undeclared) = Egress::with(definition, &Entry::hosts_of(&known), "/definition");
+    let mut errors = faults_below("/definition", definition);
+    errors.extend(custom_faults(definition, &known));
+    errors.extend(undeclared);
     let errors = listed(errors);
     Ok(Json::ok(Verdict {
         valid: errors.is_empty(),
@@ -59,23 +69,17 @@ fn listed(fields: Vec<FieldError>) -> Vec<Value> {
 }
 
 /// Faults of the configs of custom nodes, by what their components say; types of which there is none here.
-async fn custom_faults(caller: &Caller<WorkflowsRead>, definition: &Value) -> Vec<FieldError> {
+fn custom_faults(definition: &Value, known: &[Entry]) -> Vec<FieldError> {
     let nodes = definition["nodes"].as_array().into_iter().flatten();
     let customs = nodes.enumerate().filter_map(|(i, node)| {
         let name = custom::name(node["type"].as_str()?)?;
         Some((i, name, node["data"].as_object()?))
     });
-    let customs: Vec<_> = customs.collect();
-    if customs.is_empty() {
-        return Vec::new();
-    }
-    caller.session.release();
-    let known = nodeai_custom::catalogue(&caller.cx).await;
-    let faults = customs.into_iter().flat_map(|(i, name, data)| {
+    let faults = customs.flat_map(|(i, name, data)| {
         let at = format!("/definition/nodes/{i}");
-        let of_this = |spec: &&Spec| custom::name(&spec.kind) == Some(name);
+        let of_this = |entry: &&Entry| custom::name(&entry.spec.kind) == Some(name);
         match known.iter().find(of_this) {
-            Some(spec) => custom::check(spec, data, &format!("{at}/data")),
+            Some(entry) => custom::check(&entry.spec, data, &format!("{at}/data")),
             None => vec![Fault {
                 pointer: format!("{at}/type"),
                 code: "unknown_type".to_owned(),

@@ -17,7 +17,7 @@ impl Guest for Shell {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let answer = match request.method() {
             Method::Get => describe(),
-            Method::Post => read(&request).and_then(run),
+            Method::Post => read(&request).and_then(|job| run(job, &lists(&request))),
             _ => Err(fault(405, "Method not allowed", "GET describes, POST runs")),
         };
         let (status, body) = match answer {
@@ -41,7 +41,19 @@ fn describe() -> Result<Value, Fault> {
     }))
 }
 
-fn run(job: Job) -> Result<Value, Fault> {
+/// The hosts to which the caller's workflows keep, a list for each field. What cannot be read allows none.
+fn lists(request: &IncomingRequest) -> Vec<String> {
+    let fields = request.headers().get(nodeai_guard::EGRESS_FIELD);
+    let lists = fields.into_iter().map(String::from_utf8);
+    lists.map(Result::unwrap_or_default).collect()
+}
+
+fn run(job: Job, lists: &[String]) -> Result<Value, Fault> {
+    if !lists.is_empty()
+        && let Some(refused) = wire::refused(&node::describe().hosts, lists)
+    {
+        return Ok(refused);
+    }
     let report = node::run(&node::Call {
         config: job.config.to_string(),
         input: job.input.to_string(),

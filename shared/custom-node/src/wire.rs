@@ -1,7 +1,8 @@
 //! What travels between a run and a custom node, as JSON.
 
+use nodeai_guard::covers;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One attempt.
 #[derive(Debug, Deserialize)]
@@ -42,6 +43,20 @@ pub fn json(what: &'static str, text: &str) -> Result<Value, Fault> {
     })
 }
 
+/// The answer of a node that is not run: a host that it declares is not in one of the lists that its workflows have, as fields
+/// named [`nodeai_guard::EGRESS_FIELD`]. None when it may run.
+pub fn refused(hosts: &[String], lists: &[String]) -> Option<Value> {
+    let listed = |host: &str, list: &str| list.split(',').any(|rule| covers(rule.trim(), host));
+    let mut hosts = hosts.iter().map(|host| host.trim().to_ascii_lowercase());
+    let outside = hosts.find(|host| !lists.iter().all(|list| listed(host, list)))?;
+    let message = format!(
+        "{outside}, which this node reaches, is not among the hosts of the workflow (settings.egress)"
+    );
+    let failure =
+        json!({"kind": "egress_refused", "message": message, "pointer": null, "retryable": false});
+    Some(json!({"logs": [], "failure": failure}))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +73,21 @@ mod tests {
             "{}",
             fault.detail
         );
+    }
+
+    #[test]
+    fn a_node_is_refused_when_a_list_lacks_one_of_its_hosts() {
+        let hosts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let two: Vec<String> = hosts(&["API.example.com", "b.example"]);
+        let none: Vec<String> = Vec::new();
+        for lists in [&[][..], &["*"], &["*.example.com, b.example", "*"]] {
+            assert_eq!(refused(&two, &hosts(lists)), None, "{lists:?}");
+        }
+        for lists in [&[""][..], &["*", "b.example"], &["api.example.com"]] {
+            let refused = refused(&two, &hosts(lists)).expect("refused");
+            assert_eq!(refused["failure"]["kind"], "egress_refused", "{lists:?}");
+            assert_eq!(super::refused(&none, &hosts(lists)), None);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use nodeai_app::{Cx, errors::log};
 use nodeai_edge::http_client;
-use nodeai_engine::{Spec, custom};
+use nodeai_engine::custom::{self, Entry};
 use serde_json::Value;
 
 /// The variable: names, with commas between them.
@@ -31,14 +31,14 @@ fn read(listed: &str) -> Vec<String> {
 }
 
 /// The catalogue's entries, in the order of the names. A node that cannot be described now is left out and logged.
-pub async fn catalogue(cx: &Cx) -> Vec<Spec> {
+pub async fn catalogue(cx: &Cx) -> Vec<Entry> {
     let names = names(cx).await;
     let found = join_all(names.iter().map(|name| describe(name))).await;
     found.into_iter().flatten().collect()
 }
 
 /// One entry; none where there is no such node, or it does not answer.
-pub async fn entry(cx: &Cx, name: &str) -> Option<Spec> {
+pub async fn entry(cx: &Cx, name: &str) -> Option<Entry> {
     let known = names(cx).await.iter().any(|known| known == name);
     match known {
         true => describe(name).await,
@@ -46,7 +46,7 @@ pub async fn entry(cx: &Cx, name: &str) -> Option<Spec> {
     }
 }
 
-async fn describe(name: &str) -> Option<Spec> {
+async fn describe(name: &str) -> Option<Entry> {
     let request = http::Request::get(custom::url(name)).body(Bytes::new());
     let answer = match http_client::send_buffered(request.ok()?).await {
         Ok(answer) => answer,
@@ -56,11 +56,11 @@ async fn describe(name: &str) -> Option<Spec> {
         }
     };
     let described: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let spec = custom::described(name, &described);
-    if spec.is_none() {
+    let entry = custom::described(name, &described);
+    if entry.is_none() {
         log(name, "the custom node does not describe itself");
     }
-    spec
+    entry
 }
 
 #[cfg(test)]

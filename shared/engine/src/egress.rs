@@ -1,15 +1,15 @@
 //! Which hosts a workflow reaches: those that its document names, and those that its author allows it
 //! (`settings.egress`). What an author has listed is all that its runs may call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nodeai_guard::{host_matches, split_port};
+use nodeai_guard::{covers, host_matches, split_port};
 use nodeai_llm::Endpoint;
 use serde_json::{Map, Value};
 use url::Url;
 
 use crate::document::Definition;
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::log::NodeError;
 use crate::nodes;
 use crate::plan::{Compiled, ON_FAILURE, read_step};
@@ -29,9 +29,25 @@ pub struct Egress {
     pub open: Vec<String>,
 }
 
-/// Reads it from a document; what is not valid in it is left out.
+/// The hosts that custom nodes declare, by their types.
+pub type CustomHosts = BTreeMap<String, Vec<String>>;
+
+/// Reads it from a document; what is not valid in it is left out, and custom nodes are.
 pub fn egress(document: &Value) -> Egress {
-    let mut found = Found::default();
+    read_document(document, None).0
+}
+
+/// The same with custom nodes, by what their components declare; one that `customs` does not know may reach any host. Faults:
+/// hosts of custom nodes that are not in the author's list.
+pub fn egress_with(document: &Value, customs: &CustomHosts) -> (Egress, Vec<Fault>) {
+    read_document(document, Some(customs))
+}
+
+fn read_document(document: &Value, customs: Option<&CustomHosts>) -> (Egress, Vec<Fault>) {
+    let mut found = Found {
+        customs,
+        ..Found::default()
+    };
     let nodes = document["nodes"].as_array().into_iter().flatten();
     for (i, node) in nodes.enumerate() {
         if let (Some(kind), Some(data)) = (node["type"].as_str(), node["data"].as_object()) {
@@ -39,12 +55,38 @@ pub fn egress(document: &Value) -> Egress {
         }
     }
     let list = document["settings"]["egress"].as_array();
-    let hosts: BTreeSet<String> = found.hosts.into_iter().map(|(_, url)| name(&url)).collect();
-    Egress {
-        declared: list.map(|list| list.iter().filter_map(rule).collect()),
-        hosts: hosts.into_iter().collect(),
+    let declared: Option<Vec<String>> =
+        list.map(|list| list.iter().filter_map(host_rule).collect());
+    let faults = found.uncovered(declared.as_deref());
+    let egress = Egress {
+        declared,
+        hosts: found.names(),
         open: found.open,
+    };
+    (egress, faults)
+}
+
+/// The types of the custom nodes that a document uses, as tools of agents too.
+pub fn customs_of(document: &Value) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let nodes = document["nodes"].as_array();
+    let mut left: Vec<&Value> = nodes.into_iter().flatten().collect();
+    while let Some(node) = left.pop() {
+        let kind = node["type"].as_str();
+        found.extend(kind.filter(|kind| nodes::custom::name(kind).is_some()));
+        let tools = node["data"]["tools"].as_array();
+        left.extend(tools.into_iter().flatten().map(|tool| &tool["node"]));
     }
+    found
+}
+
+/// Hosts that a definition's nodes name, as far as its document says.
+pub(crate) fn inferred(definition: &Definition) -> Vec<String> {
+    let mut found = Found::default();
+    for (i, node) in definition.nodes.iter().enumerate() {
+        found.node(&node.kind, &node.data, &format!("/nodes/{i}/data"));
+    }
+    found.names()
 }
 
 /// A document's `settings.egress`. Hosts that its nodes name must be in it, so that the list is the whole truth.
@@ -61,7 +103,7 @@ pub(crate) fn read(
     };
     let mut rules = Vec::new();
     for (i, entry) in list.iter().enumerate() {
-        match rule(entry) {
+        match host_rule(entry) {
             Some(rule) => rules.push(rule),
             None => faults.add(
                 format!("{AT}/{i}"),
@@ -83,8 +125,8 @@ pub(crate) fn read(
     Some(rules)
 }
 
-/// An entry of the list as it is compared: lower case, internationalised names in ASCII.
-fn rule(entry: &Value) -> Option<String> {
+/// An entry of a list of hosts as it is compared: lower case, internationalised names in ASCII. None for what is no host.
+pub fn host_rule(entry: &Value) -> Option<String> {
     let text = entry.as_str()?.trim();
     if text == "*" {
         return Some(text.to_owned());
@@ -113,14 +155,54 @@ fn name(url: &Url) -> String {
 
 /// What the nodes of a document reach.
 #[derive(Default)]
-struct Found {
+struct Found<'c> {
+    /// What is known of custom nodes; without it they are left out.
+    customs: Option<&'c CustomHosts>,
     /// By the field that names it.
     hosts: Vec<(String, Url)>,
+    /// Hosts that custom nodes declare, by the node.
+    declared: Vec<(String, String)>,
     open: Vec<String>,
 }
 
-impl Found {
+impl Found<'_> {
+    /// All hosts, each once, in order.
+    fn names(&self) -> Vec<String> {
+        let named = self.hosts.iter().map(|(_, url)| name(url));
+        let declared = self.declared.iter().map(|(_, host)| host.clone());
+        let all: BTreeSet<String> = named.chain(declared).collect();
+        all.into_iter().collect()
+    }
+
+    /// What custom nodes declare and the author's list, if there is one, does not have.
+    fn uncovered(&self, list: Option<&[String]>) -> Vec<Fault> {
+        let listed =
+            |host: &str| list.is_none_or(|list| list.iter().any(|rule| covers(rule, host)));
+        let missing = self.declared.iter().filter(|(_, host)| !listed(host));
+        let fault = |(at, host): &(String, String)| Fault {
+            pointer: at.clone(),
+            code: "egress_undeclared".to_owned(),
+            message: format!("{host}, which this node reaches, is not in settings.egress"),
+        };
+        missing.map(fault).collect()
+    }
+
+    fn custom(&mut self, kind: &str, at: &str) {
+        let Some(customs) = self.customs.filter(|_| nodes::custom::name(kind).is_some()) else {
+            return;
+        };
+        let at = at.strip_suffix("/data").unwrap_or(at).to_owned();
+        match customs.get(kind) {
+            Some(hosts) => {
+                let hosts = hosts.iter().map(|host| (at.clone(), host.clone()));
+                self.declared.extend(hosts);
+            }
+            None => self.open.push(at),
+        }
+    }
+
     fn node(&mut self, kind: &str, data: &Map<String, Value>, at: &str) {
+        self.custom(kind, at);
         if kind == "postgres" {
             self.field(data.get("url"), &format!("{at}/url"));
         }
@@ -226,12 +308,8 @@ impl Compiled {
     /// # Errors
     /// `egress_refused`, with the host.
     pub fn check_egress(&self, node: &str, url: &Url) -> Result<(), NodeError> {
-        if self.docs.iter().all(|doc| doc.egress.is_none()) {
-            return Ok(());
-        }
-        for doc in self.docs_to(node) {
-            let list = self.docs[doc].egress.as_ref();
-            if list.is_some_and(|list| !list.iter().any(|rule| host_matches(rule, url))) {
+        for (doc, list) in self.lists_to(node) {
+            if !list.iter().any(|rule| host_matches(rule, url)) {
                 let whose = match doc {
                     0 => "the workflow",
                     _ => "the called workflow",
@@ -248,14 +326,23 @@ impl Compiled {
 
     /// The lists of hosts that a node is held to, for who calls hosts on its behalf.
     pub fn egress_of(&self, node: &str) -> impl Iterator<Item = &[String]> {
+        self.lists_to(node).map(|(_, list)| list)
+    }
+
+    /// The lists that a node is held to, and the documents that they are of. What is inferred from a document says nothing
+    /// about those that it calls.
+    fn lists_to(&self, node: &str) -> impl Iterator<Item = (usize, &[String])> {
         let docs = match self.docs.iter().any(|doc| doc.egress.is_some()) {
             true => self.docs_to(node),
             false => Vec::new(),
         };
-        let lists = docs
-            .into_iter()
-            .map(move |doc| self.docs[doc].egress.as_deref());
-        lists.flatten()
+        let own = docs.last().copied();
+        docs.into_iter().filter_map(move |at| {
+            let doc = &self.docs[at];
+            let list = doc.egress.as_deref();
+            list.filter(|_| !doc.inferred || own == Some(at))
+                .map(|list| (at, list))
+        })
     }
 
     /// The documents from the one that runs to the one that a node is of.

@@ -15,6 +15,7 @@ mod memory;
 mod nodes;
 mod plain;
 mod plan;
+mod policy;
 mod redact;
 mod references;
 mod schema;
@@ -27,7 +28,7 @@ mod validate;
 
 pub use budget::RunBudget;
 pub use document::{DEEPEST, Definition, Edge, LONGEST_STRING, MOST_EDGES, MOST_NODES, Node};
-pub use egress::{Egress, egress};
+pub use egress::{CustomHosts, Egress, customs_of, egress, egress_with, host_rule};
 pub use evaluate::{Evaluated, evaluate_expression, evaluate_node, evaluate_template};
 pub use fault::Fault;
 pub use log::{
@@ -35,13 +36,14 @@ pub use log::{
     Reused, RunError, RunStarted, Shortcut, Spend, Status, Wait, WaitKind, What, unsettled_of,
 };
 pub use memory::{Keep, KeptTurn, LONGEST_SAID, Memory, MemoryScope, Session, Turn, turns_of};
-pub use nodeai_guard::host_matches;
+pub use nodeai_guard::{covers, host_matches};
 pub use nodes::{
     AreaCall, AreaReply, CodeCall, Effect, FileContent, FileRef, HttpBatch, HttpCall, HttpReply,
     LlmCall, LogLine, MeasureCall, Model, Next, Outcome as NodeOutcome, Paged, Port, Spec, SqlCall,
     Talk, WaitCall, WorkflowRef, catalogue, custom,
 };
 pub use plan::{Compiled, Record};
+pub use policy::{EgressPolicy, Manifest, Policy};
 pub use redact::{BLANK, Redactor};
 pub use schema::check_form;
 pub use scope::Surroundings;

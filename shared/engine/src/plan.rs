@@ -13,6 +13,7 @@ use crate::fault::{Fault, Faults};
 use crate::graph::{DEFAULT_HANDLE, Graph};
 use crate::log::{Reused, Status};
 use crate::nodes::{self, Flow, Join, Kind, WorkflowRef};
+use crate::policy::Manifest;
 use crate::scope::Seen;
 use crate::settings::Settings;
 use crate::template::{References, Templates};
@@ -64,6 +65,12 @@ pub(crate) struct Doc {
     pub(crate) root: usize,
     /// The hosts that its nodes may call; none where it has no list.
     pub(crate) egress: Option<Vec<String>>,
+    /// Whether nobody has listed them: they are what it names.
+    pub(crate) inferred: bool,
+    /// The version that it is, of a called one.
+    pub(crate) which: Option<WorkflowRef>,
+    /// What is stored of that version's hosts.
+    pub(crate) manifest: Manifest,
 }
 
 /// A document that has been found valid, ready to run.
@@ -146,6 +153,9 @@ impl Compiled {
         for (doc, one) in checked.into_iter().enumerate() {
             plan.add(doc, one);
         }
+        for (which, &doc) in known {
+            plan.docs[doc].which = Some(which.clone());
+        }
         let roots: Vec<usize> = plan.docs.iter().map(|doc| doc.root).collect();
         let root_of = |which: &WorkflowRef| known.get(which).map(|&doc| roots[doc]);
         for node in plan.bodies.iter_mut().flat_map(|body| &mut body.nodes) {
@@ -203,6 +213,9 @@ impl Compiled {
             vars,
             root,
             egress,
+            inferred: false,
+            which: None,
+            manifest: Manifest::default(),
         });
     }
 
@@ -210,6 +223,14 @@ impl Compiled {
     /// taken in place of its work.
     pub fn reusing(self, reused: BTreeMap<String, Reused>) -> Self {
         Self { reused, ..self }
+    }
+
+    /// The same without its error workflow: the run is one itself.
+    pub fn without_error_workflow(self) -> Self {
+        Self {
+            on_failure: None,
+            ..self
+        }
     }
 
     /// The results of another run that runs of this take.

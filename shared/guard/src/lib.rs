@@ -5,7 +5,7 @@ mod hosts;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub use hosts::{host_matches, split_port};
+pub use hosts::{covers, host_matches, split_port};
 
 use nodeai_ports::Env;
 use url::{Host, Url};

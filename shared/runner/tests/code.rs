@@ -242,6 +242,22 @@ fn no_request_of_a_users_reaches_the_component() {
 }
 
 #[test]
+fn a_custom_node_hears_of_its_workflows_hosts() {
+    let mut document = chain(&[("n", "custom.lists", json!({}))]);
+    let finished = App::start().run(&document, json!({}));
+    assert_eq!(output(&finished), &json!([]));
+    document["settings"] = json!({"egress": ["a.example", "*.b.example"]});
+    let mut app = App::start();
+    app.options.guard = nodeai_runner::UrlGuard::default().narrowed(["a.example"]);
+    let finished = app.run(&document, json!({}));
+    let lists = json!(["a.example,*.b.example", "a.example"]);
+    assert_eq!(output(&finished), &lists);
+    document["settings"] = json!({"egress": []});
+    let finished = App::start().run(&document, json!({}));
+    assert_eq!(output(&finished), &json!([""]));
+}
+
+#[test]
 fn faults_of_a_source_are_found_when_it_is_saved() {
     let codes = |data: Value| -> Vec<(String, String)> {
         let faults = compile(&chain(&[("n", "code", data)]))

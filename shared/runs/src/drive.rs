@@ -9,7 +9,7 @@ use crate::ports::{HostClock, HostEntropy, Kept, Outbound, Secrets};
 use crate::signals::Heartbeat;
 use crate::start::Started;
 use nodeai_app::{Caller, Scope, errors::log};
-use nodeai_engine::{Illegal, RunBudget};
+use nodeai_engine::{Illegal, MOST_DEPTH, RunBudget};
 use nodeai_runner::{
     Begin, Ended, Finished, Journaling, NoSink, Options, Ports, Sink, Start, work,
 };
@@ -53,7 +53,10 @@ impl Edge {
                 id,
                 standing.as_ref(),
             ),
-            options: options(caller, limit, budget).await,
+            options: Options {
+                max_depth: started.policy.max_depth.unwrap_or(MOST_DEPTH),
+                ..options(caller, limit, budget).await
+            },
             http: Outbound(caller.session.clone()),
             clock: HostClock {
                 app: caller.cx.app.clone(),

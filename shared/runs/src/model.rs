@@ -97,6 +97,8 @@ pub struct Stored {
     pub variables: Option<Value>,
     #[serde(default)]
     pub forked_from: Option<ForkedFrom>,
+    #[serde(default)]
+    pub error_of: Option<String>,
     pub trace_id: String,
     pub status: String,
     pub mode: String,

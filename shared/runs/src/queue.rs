@@ -15,7 +15,7 @@ use journal::{Log, rest};
 use nodeai_app::errors::{log, storage_problem, store_problem};
 use nodeai_app::settings::Settings;
 use nodeai_app::{App, Caller, Cx, Scope, clock};
-use nodeai_engine::{Labels, RunBudget, RunError, Status, Totals};
+use nodeai_engine::{Labels, Manifest, Policy, RunBudget, RunError, Status, Totals};
 use nodeai_http::Problem;
 use nodeai_runner::{Ended, Finished, Journaling};
 use nodeai_store::{Claim, Claimed, Session, Store};
@@ -85,6 +85,8 @@ struct Loaded {
     #[serde(default)]
     labels: Option<Labels>,
     #[serde(default)]
+    policy: Policy,
+    #[serde(default)]
     answers: Vec<Said>,
     pieces: Vec<Value>,
 }
@@ -93,6 +95,8 @@ struct Loaded {
 struct Workflow {
     name: String,
     definition: Value,
+    #[serde(default)]
+    egress: Manifest,
 }
 
 /// Takes up what is due, and tells of each run.
@@ -250,6 +254,7 @@ async fn go_on(caller: &Caller<Run>, stored: Stored) -> Result<String, Problem> 
         plan,
         budget: loaded.budget.unwrap_or_default(),
         labels: loaded.labels.unwrap_or_default(),
+        policy: loaded.policy,
         standing: None,
         private: false,
     };
@@ -299,7 +304,19 @@ async fn planned(
         }
     };
     let inputs = stored.inputs.as_object().cloned().unwrap_or_default();
-    (name, plan(caller, definition, inputs).await)
+    let manifest = loaded.workflow.as_ref().map(|stored| stored.egress.clone());
+    // What has started is not kept from going on by a policy that is newer.
+    let policy = match loaded.pieces.is_empty() {
+        true => loaded.policy,
+        false => loaded.policy.going_on(),
+    };
+    let made = plan(caller, definition, inputs).await;
+    let held = made.and_then(|mut plan| plan.hold(&policy, manifest).map(|()| plan));
+    let own = match stored.error_of {
+        Some(_) => held.map(Plan::without_error_workflow),
+        None => held,
+    };
+    (name, own)
 }
 
 /// Ends a run that cannot go on, and leaves its trace.

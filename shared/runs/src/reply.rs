@@ -47,7 +47,7 @@ impl IntoReply for Reply {
         op.problem("404", "There is no such workflow");
         op.problem(
             "409",
-            "The first request with this Idempotency-Key is still running",
+            "The first request with this Idempotency-Key is still running, or a policy keeps the run from starting",
         );
     }
 }

@@ -4,7 +4,7 @@ use crate::budget::Standing;
 use crate::model::{RunResult, Stored};
 use crate::plan::{Plan, plan};
 use nodeai_app::{Caller, Scope, clock, errors::log, write::idempotency};
-use nodeai_engine::{Labels, RunBudget};
+use nodeai_engine::{Labels, Manifest, Policy, RunBudget};
 use nodeai_http::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -86,6 +86,8 @@ pub struct Started {
     pub budget: RunBudget,
     /// The organisation's budgets that it has to heed; none where nobody has asked yet.
     pub standing: Option<Standing>,
+    /// What its organisation lets it do.
+    pub policy: Policy,
     /// See [`Ask::labels`].
     pub labels: Labels,
     /// See [`Ask::private`].
@@ -113,6 +115,11 @@ struct Answer {
     environment: Option<String>,
     #[serde(default)]
     budgets: Option<Standing>,
+    #[serde(default)]
+    policy: Policy,
+    /// How deep workflows may be each other's tools, where it is too deep.
+    #[serde(default)]
+    most: Option<u32>,
     /// What it may cost, where the store knows that from an earlier run.
     #[serde(default)]
     budget: Option<RunBudget>,
@@ -125,6 +132,8 @@ struct StoredWorkflow {
     definition: Value,
     #[serde(default)]
     archived: bool,
+    #[serde(default)]
+    egress: Manifest,
 }
 
 impl StoredWorkflow {
@@ -150,9 +159,11 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
     match (answer.outcome.as_str(), answer.execution) {
         ("started", _) => {}
         ("replayed", Some(execution)) => return replay(execution, &ask.mode),
+        ("too_deep", _) => return Err(too_deep(answer.most)),
         (other, _) => return Err(refusal(other, ask.what)),
     }
-    let (workflow_id, name, plan) = match (ask.ready, answer.workflow) {
+    let manifest = answer.workflow.as_ref().map(|stored| stored.egress.clone());
+    let (workflow_id, name, mut plan) = match (ask.ready, answer.workflow) {
         (Some(ready), None) => (None, String::new(), ready),
         (Some(ready), Some(workflow)) => (Some(workflow.id), workflow.name, ready),
         (None, Some(workflow)) => {
@@ -162,6 +173,8 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         }
         (None, None) => return Err(refusal("missing", ask.what)),
     };
+    let held = plan.hold(&answer.policy, manifest);
+    or_abandon(caller, &execution_id, held).await?;
     // What asks no model spends nothing, and runs whatever the budgets say.
     if let Some(standing) = answer
         .budgets
@@ -178,6 +191,7 @@ pub async fn start<S: Scope>(caller: &Caller<S>, ask: Ask) -> Result<Begin, Prob
         plan,
         budget: ask.budget.and(answer.budget.unwrap_or_default()),
         standing: answer.budgets,
+        policy: answer.policy,
         labels: ask.labels,
         private: ask.private,
     })))
@@ -241,6 +255,17 @@ fn replay(execution: Stored, mode: &Mode) -> Result<Begin, Problem> {
     Ok(Begin::Replay(Box::new(execution.result())))
 }
 
+/// `most` is the organisation's policy; none where it has none.
+fn too_deep(most: Option<u32>) -> Problem {
+    let than = match most {
+        Some(most) => format!("{most} deep, which is the organisation's policy (max_depth)"),
+        None => "five deep".to_owned(),
+    };
+    Problem::conflict(format!(
+        "workflows call each other as tools more than {than}; does one call itself?"
+    ))
+}
+
 fn refusal(outcome: &str, what: &str) -> Problem {
     match outcome {
         "missing" => Problem::not_found(format!("there is no such {what}")),
@@ -249,9 +274,6 @@ fn refusal(outcome: &str, what: &str) -> Problem {
             Problem::key_reused("this Idempotency-Key was used for a request with other content")
         }
         "forbidden" => Problem::forbidden("this caller may not run that"),
-        "too_deep" => Problem::conflict(
-            "workflows call each other as tools more than five deep; does one call itself?",
-        ),
         other => {
             log("run_start", other);
             Problem::internal("the run had an outcome that was not expected")

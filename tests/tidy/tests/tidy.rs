@@ -87,6 +87,32 @@ fn what_is_internal_has_a_private_route_and_no_way_out() {
     }
 }
 
+/// The texts in quotes of the first list behind `mark`.
+fn listed(text: &str, mark: &str) -> Vec<String> {
+    let list = text
+        .split(mark)
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {mark}"));
+    let list = list.split('\n').next().unwrap_or_default();
+    let list = list.split(']').next().unwrap_or_default();
+    let texts = list.split('"').skip(1).step_by(2);
+    let bare = texts.map(|text| text.split_once("://").map_or(text, |(_, host)| host));
+    bare.map(str::to_owned).collect()
+}
+
+#[test]
+fn custom_nodes_declare_the_hosts_that_their_components_reach() {
+    let readme = read("examples/nodes/README.md");
+    for (name, source) in [("slugify", "slugify/src/lib.rs"), ("mask", "mask/mask.js")] {
+        let entry = readme.split(&format!("[component.node-{name}]")).nth(1);
+        let entry = entry.and_then(|rest| rest.split("\n[").next());
+        let entry = entry.unwrap_or_else(|| panic!("{name} is in no manifest"));
+        let reaches = listed(entry, "allowed_outbound_hosts = ");
+        let declares = listed(&read(format!("examples/nodes/{source}")), "hosts: ");
+        assert_eq!(declares, reaches, "{name}");
+    }
+}
+
 #[test]
 fn routes_are_below_what_spin_toml_sends_there() {
     let manifest = read("spin.toml");

@@ -284,3 +284,50 @@ fn an_error_workflow_is_held_to_the_list_of_the_run_too() {
             .is_err()
     );
 }
+
+#[test]
+fn custom_nodes_reach_what_their_components_declare() {
+    let tool = json!({"name": "t", "node": {"type": "custom.tool", "data": {}}});
+    let nodes = json!([
+        node("a", "custom.far", json!({})),
+        node("b", "custom.near", json!({})),
+        node("c", "custom.unknown", json!({})),
+        node(
+            "d",
+            "agent",
+            json!({"model": "openai/gpt-4o", "prompt": "x", "tools": [tool]})
+        ),
+    ]);
+    let plain = document(nodes.clone(), json!({}));
+    let used: Vec<&str> = customs_of(&plain).into_iter().collect();
+    let all = ["custom.far", "custom.near", "custom.tool", "custom.unknown"];
+    assert_eq!(used, all);
+    let known = CustomHosts::from([
+        (
+            "custom.far".to_owned(),
+            vec!["far.example".to_owned(), "*.b.example".to_owned()],
+        ),
+        ("custom.near".to_owned(), Vec::new()),
+        ("custom.tool".to_owned(), vec!["tool.example".to_owned()]),
+    ]);
+    let (found, faults) = egress_with(&plain, &known);
+    let hosts = [
+        "*.b.example",
+        "api.openai.com",
+        "far.example",
+        "tool.example",
+    ];
+    assert_eq!(found.hosts, hosts);
+    assert_eq!(found.open, ["/nodes/2"]);
+    assert!(faults.is_empty(), "{faults:?}");
+    // Without knowing them they are left out.
+    assert_eq!(egress(&plain).hosts, ["api.openai.com"]);
+    let listed = document(
+        nodes,
+        json!({"egress": ["api.openai.com", "far.example", "b.example"]}),
+    );
+    let (_, faults) = egress_with(&listed, &known);
+    let places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(places, ["/nodes/0", "/nodes/3/data/tools/0/node"]);
+    assert!(faults.iter().all(|fault| fault.code == "egress_undeclared"));
+}

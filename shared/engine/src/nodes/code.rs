@@ -220,6 +220,11 @@ impl CodeCall {
         matches!(self.0, Work::Source { .. })
     }
 
+    /// Whether it is a custom node, which may reach hosts.
+    pub fn is_node(&self) -> bool {
+        matches!(self.0, Work::Node { .. })
+    }
+
     /// Where it runs: a component that others reach by service chaining alone.
     pub fn url(&self) -> String {
         match &self.0 {

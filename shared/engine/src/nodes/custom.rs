@@ -1,11 +1,12 @@
 //! `custom.<name>`: a node type of somebody's own. It is a component that is reached by service chaining; what its config must
 //! be, only it knows.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Call, CodeCall, Effect, Spec, port};
 use crate::decide::handed_on;
+use crate::egress::{CustomHosts, host_rule};
 use crate::fault::{Fault, Faults};
 use crate::log::NodeError;
 use crate::schema::{Checker, Templates as Mode};
@@ -51,10 +52,32 @@ struct Description {
     example: Value,
     #[serde(default)]
     handles: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+}
+
+/// A custom node in the catalogue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// What there is of any node type.
+    #[serde(flatten)]
+    pub spec: Spec,
+    /// The hosts that its component declares: it is taken to reach no others.
+    pub hosts: Vec<String>,
+}
+
+impl Entry {
+    /// The hosts of some entries, by their types.
+    pub fn hosts_of(entries: &[Self]) -> CustomHosts {
+        let hosts = entries.iter();
+        hosts
+            .map(|entry| (entry.spec.kind.clone(), entry.hosts.clone()))
+            .collect()
+    }
 }
 
 /// The catalogue's entry for a custom node, by its component's description; none when that is not one.
-pub fn described(name: &str, description: &Value) -> Option<Spec> {
+pub fn described(name: &str, description: &Value) -> Option<Entry> {
     let about = Description::deserialize(description).ok()?;
     let mut schema = about.config_schema;
     schema
@@ -74,7 +97,14 @@ pub fn described(name: &str, description: &Value) -> Option<Spec> {
     spec.outputs
         .extend(more.map(|handle| port(handle, "What it gives", json!({}))));
     super::add_common(&mut spec);
-    Some(spec)
+    let hosts = about.hosts.iter().map(|host| {
+        // What is no host is covered by no list but one that allows all.
+        host_rule(&json!(host)).unwrap_or_else(|| host.trim().to_owned())
+    });
+    Some(Entry {
+        spec,
+        hosts: hosts.collect(),
+    })
 }
 
 /// What is wrong with a config by the entry of its type, below `at`. Templates are taken for whatever they may give.
@@ -122,8 +152,12 @@ mod tests {
     fn a_description_becomes_an_entry_with_the_common_settings() {
         let about = json!({"title": "Slug", "description": "Makes slugs", "config_schema": {"type": "object",
             "required": ["text"], "properties": {"text": {"type": "string"}}, "additionalProperties": false},
-            "output_schema": {"type": "object"}, "example": {"text": "A b"}, "handles": ["empty"]});
-        let spec = described("slug", &about).expect("an entry");
+            "output_schema": {"type": "object"}, "example": {"text": "A b"}, "handles": ["empty"],
+            "hosts": ["API.example.com", "*.b.example:8080"]});
+        let entry = described("slug", &about).expect("an entry");
+        assert_eq!(entry.hosts, ["api.example.com", "*.b.example:8080"]);
+        assert_eq!(json!(entry)["hosts"][0], "api.example.com");
+        let spec = entry.spec;
         assert_eq!(spec.kind, "custom.slug");
         let handles: Vec<&str> = spec.outputs.iter().map(|port| port.name.as_str()).collect();
         assert_eq!(handles, ["output", "empty", "error"]);

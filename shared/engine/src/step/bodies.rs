@@ -6,7 +6,7 @@ use super::frame::{Frame, Looping, NodeState, Place, ROOT};
 use super::turn::{Failure, Todo, Turn};
 use super::{Command, Due};
 use crate::graph::DEFAULT_HANDLE;
-use crate::log::{NodeError, RunError, Status, What};
+use crate::log::{MOST_DEPTH, NodeError, RunError, Status, What};
 use crate::nodes::{Flow, OnItemError, Round};
 use crate::plan::ON_FAILURE;
 
@@ -115,7 +115,12 @@ impl Turn<'_> {
             .as_ref()
             .map_or(0, |started| started.max_depth);
         if self.run.frame(place).depth >= most {
-            let message = format!("workflows call workflows more than {most} deep");
+            // A log that was written without a policy replays with the words that it has.
+            let whose = match most == MOST_DEPTH {
+                true => "",
+                false => ", which is the organisation's policy (max_depth)",
+            };
+            let message = format!("workflows call workflows more than {most} deep{whose}");
             return self.fail_loop(place, NodeError::new("too_deep", message, false), attempt);
         }
         self.begin(place, 0, items.pop().unwrap_or_default());

@@ -48,13 +48,7 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             }
         }
         // What the area calls for this node is held to the same hosts.
-        let lists = self.plan.egress_of(&which.node).map(|list| list.join(","));
-        for list in lists.chain(self.guard.lists()) {
-            let list = http::HeaderValue::from_str(&list).map_err(|_| {
-                NodeError::config("settings.egress cannot be sent as a header field".to_owned())
-            })?;
-            head.headers.append(EGRESS_FIELD, list);
-        }
+        self.add_lists(which, &mut head.headers)?;
         let request = http::Request::from_parts(head, Bytes::from(body));
         let sent = self.ports.http.send(request, which.timeout_ms).await;
         let (head, body) = sent.map_err(transport)?.into_parts();
@@ -63,6 +57,22 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
             headers: head.headers,
             body: read(body, call.most_bytes()).await?,
         })
+    }
+
+    /// Says to which hosts a node is held: one field for each list.
+    pub(super) fn add_lists(
+        &self,
+        which: &Which,
+        headers: &mut http::HeaderMap,
+    ) -> Result<(), NodeError> {
+        let lists = self.plan.egress_of(&which.node).map(|list| list.join(","));
+        for list in lists.chain(self.guard.lists()) {
+            let list = http::HeaderValue::from_str(&list).map_err(|_| {
+                NodeError::config("settings.egress cannot be sent as a header field".to_owned())
+            })?;
+            headers.append(EGRESS_FIELD, list);
+        }
+        Ok(())
     }
 
     /// Puts the bytes of the files that a request names into its body.

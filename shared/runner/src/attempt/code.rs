@@ -44,7 +44,11 @@ impl<H: HttpPort, C: Clock, E: Entropy, S: SecretPort, L: Sink, K: CachePort>
         let request = http::Request::post(call.url())
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(call.body(&seed, most_ms)?));
-        let request = request.map_err(|error| NodeError::config(error.to_string()))?;
+        let mut request = request.map_err(|error| NodeError::config(error.to_string()))?;
+        // A custom node reaches hosts: its component refuses when they are not all of these.
+        if call.is_node() {
+            self.add_lists(which, request.headers_mut())?;
+        }
         let sent = self.ports.http.send(request, which.timeout_ms).await;
         let (head, body) = sent.map_err(|error| unanswered(call, error))?.into_parts();
         let body = read(body, MOST_ANSWER).await;

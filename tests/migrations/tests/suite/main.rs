@@ -7,6 +7,7 @@ mod archives;
 mod budgets;
 mod catalog;
 mod cost;
+mod egress;
 mod engine;
 mod evaluation_rules;
 mod evaluations;
