@@ -352,7 +352,9 @@ mod tests {
                 {"field": "model", "op": "=", "values": ["gpt-4o", "gpt 4"]},
                 {"field": "duration", "op": ">=", "values": [1_500_000]},
                 {"field": "tag", "op": "=", "values": ["test"], "not": true},
-                {"field": "attr", "op": "=", "values": ["GET"], "key": "http.method"},
+                {"field": "attr", "op": "=", "values": ["GET"], "key": "http.method",
+                // zlib.crc32(b"http.method\0GET") of Python 3.
+                "terms": [-2_144_761_149]},
                 {"field": "text", "op": "=", "values": ["a \"b\""]},
                 {"field": "text", "op": "=", "values": ["日本語"]},
             ])
