@@ -103,8 +103,9 @@ fn an_error_workflow_that_fails_starts_none() {
     let nodes = json!([
         {"id": "in", "type": "input", "data": {}},
         {"id": "stop", "type": "stop", "data": {"message": "no"}},
+        {"id": "out", "type": "output", "data": {"value": 1}},
     ]);
-    let mut failing = graph(nodes, &[("in", None, "stop")]);
+    let mut failing = graph(nodes, &[("in", None, "stop"), ("stop", None, "out")]);
     failing["settings"] = json!({"error_workflow": {"workflow_id": last, "version": 1}});
     let handler = me.workflow("handler", &failing);
     let id = delayed(&me, &me.workflow("main", &guarded(&handler)));
