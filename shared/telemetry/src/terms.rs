@@ -56,6 +56,8 @@ fn of_value(name: &str, value: &Value) -> Option<i32> {
         Value::String(text) => term(name, text),
         Value::Bool(yes) => term(name, if *yes { "true" } else { "false" }),
         Value::Number(number) if number.is_i64() => term(name, &number.to_string()),
+        // A store of decimals writes out what JSON has with an exponent: 1e16 is searched as a whole number.
+        Value::Number(number) => term(name, &number.as_f64()?.to_string()),
         _ => None,
     }
 }
@@ -105,6 +107,20 @@ mod tests {
         }
         let found = of(&[json!({"a": 0.5, "b": [1], "c": null, "d": {"e": 1}, "f": u64::MAX})]);
         assert_eq!(found, Some(Vec::new()));
+    }
+
+    #[test]
+    fn whole_numbers_with_an_exponent_have_that_of_their_digits() {
+        // As SELECT ('{"n": 1.2345678901234568e16}'::jsonb) ->> 'n' of PostgreSQL writes them.
+        for (number, text) in [
+            (1e16, "10000000000000000"),
+            (1.234_567_890_123_456_8e16, "12345678901234568"),
+            (-1e18, "-1000000000000000000"),
+        ] {
+            let found = of(&[json!({"n": number})]);
+            assert_eq!(found, Some(vec![term("n", text).expect(text)]), "{text}");
+        }
+        assert_eq!(of(&[json!({"n": 1e30})]), Some(Vec::new()));
     }
 
     #[test]
