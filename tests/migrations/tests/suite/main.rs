@@ -29,6 +29,7 @@ mod studies;
 mod telemetry;
 mod tenancy;
 mod tools;
+mod trace_terms;
 mod traces;
 mod travel;
 mod triggers;
