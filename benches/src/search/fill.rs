@@ -33,6 +33,8 @@ pub struct Side {
     org: String,
     base: String,
     random: StdRng,
+    /// Chunks that have a number.
+    numbered: usize,
 }
 
 /// The key of the first tenant, or of one more.
@@ -75,6 +77,7 @@ impl Side {
             base,
             documents: HashSet::new(),
             random: StdRng::seed_from_u64(number + 1),
+            numbered: 0,
         })
     }
 
@@ -100,8 +103,9 @@ impl Side {
                 copy(client, target, rows).await?;
             }
         }
-        // The host's drainers would make the graph meanwhile: that is done when it is asked for, by this session.
-        let lock = "SELECT pg_advisory_lock(hashtextextended('nodeai.vectors/' || $1 || '/1', 0))";
+        // The host's drainers would make the graph and the blocks meanwhile: that is done when it is asked for, by this session.
+        let lock = "SELECT pg_advisory_lock(hashtextextended('nodeai.vectors/' || $1 || '/1', 0)),
+            pg_advisory_lock(hashtextextended('nodeai.terms/' || $1 || '/1', 0))";
         client.query_one(lock, &[&self.base]).await?;
         self.statistics(client, chunks, length, counts).await?;
         client.batch_execute(&again).await?;
@@ -109,6 +113,10 @@ impl Side {
             .batch_execute("RESET session_replication_role")
             .await?;
         println!("{chunks} chunks in {:.0} s", began.elapsed().as_secs_f64());
+        let began = Instant::now();
+        let settle = "SELECT nodeai.settle_terms('{\"time_ms\": 600000}')";
+        client.query_one(settle, &[]).await?;
+        println!("blocks in {:.0} s", began.elapsed().as_secs_f64());
         Ok(self)
     }
 
@@ -148,7 +156,7 @@ impl Side {
         client
             .execute(stats, &[&self.org, &self.base, &terms, &counts])
             .await?;
-        let totals = "UPDATE public.corpus_stats SET chunk_count = $2, term_count = $3 WHERE knowledge_base_id = $1::text::uuid";
+        let totals = "UPDATE public.corpus_stats SET chunk_count = $2, term_count = $3, numbered = $2 WHERE knowledge_base_id = $1::text::uuid";
         client
             .execute(totals, &[&self.base, &(chunks as i64), &length])
             .await?;
@@ -185,6 +193,7 @@ const DOCUMENTS: &str = "public.documents (id, org_id, knowledge_base_id, title,
 const CHUNKS: &str = "public.chunks (id, org_id, knowledge_base_id, document_id, index_version, number, start_offset, end_offset, content,
     content_hash, token_count, term_count, embedding)";
 const CODES: &str = "nodeai.chunk_codes (org_id, knowledge_base_id, index_version, document_id, chunk_id, plane3, plane2, plane1, plane0)";
+const NUMBERS: &str = "nodeai.chunk_numbers (org_id, knowledge_base_id, index_version, number, chunk_id, document_id)";
 const TERMS: &str = "public.chunk_terms (org_id, knowledge_base_id, index_version, term, chunk_id, frequency, length)";
 
 impl Portion {
@@ -233,12 +242,18 @@ impl Portion {
                 code.plane3, code.plane2, code.plane1, code.plane0
             ),
         );
+        let numbered = side.numbered;
+        self.row(
+            NUMBERS,
+            format_args!("{org}\t{base}\t1\t{numbered}\t{id}\t{document}"),
+        );
         for (term, frequency) in &terms.frequencies {
             self.row(
                 TERMS,
                 format_args!("{org}\t{base}\t1\t{term}\t{id}\t{frequency}\t{length}"),
             );
         }
+        side.numbered += 1;
         self.length += i64::from(length);
         terms.frequencies.into_keys()
     }

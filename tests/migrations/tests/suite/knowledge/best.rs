@@ -1,4 +1,5 @@
-//! The best by words are those that a sum over all postings gives, though not all of these are read.
+//! The best by words are those that a sum over all postings gives, though not all of these are read: by heads of postings where an index
+//! has no blocks, by planes of bits where it has, and however chunks come and go beside them.
 
 use super::{base, tenant};
 use migrations_tests::{Database, Session};
@@ -7,11 +8,23 @@ use serde_json::{Value, json};
 /// Chunks of the base, ten to a document: enough for heads of postings to be read alone.
 const CHUNKS: usize = 6_000;
 
-/// Words `w1` to `w40`, the first in nearly every chunk and the last in few, from one to three times; chunks of 5 to 124 words.
+/// Postings of chunks that have none.
+const WORDS: &str = "INSERT INTO public.chunk_terms (org_id, knowledge_base_id, index_version, term, chunk_id, frequency, length)
+    SELECT c.org_id, c.knowledge_base_id, 1, 'w' || w, c.id, 1 + (hashtext(w || 'f' || c.id) & 15) / 6, c.term_count
+    FROM public.chunks c CROSS JOIN generate_series(1, 100) w
+    WHERE hashtext(w || 'r' || c.id) & 1023 < 960 / w AND NOT EXISTS (SELECT FROM public.chunk_terms t WHERE t.chunk_id = c.id)";
+/// What is known of all postings.
+const STATISTICS: &str = "DELETE FROM public.term_stats;
+    INSERT INTO public.term_stats (org_id, knowledge_base_id, index_version, term, document_frequency)
+      SELECT t.org_id, t.knowledge_base_id, 1, t.term, count(*) FROM public.chunk_terms t GROUP BY 1, 2, 4;
+    UPDATE public.corpus_stats s SET chunk_count = x.n, term_count = x.length
+      FROM (SELECT c.knowledge_base_id, count(*) AS n, sum(c.term_count) AS length FROM public.chunks c GROUP BY 1) x
+      WHERE s.knowledge_base_id = x.knowledge_base_id";
+
+/// Words `w1` to `w100`, the first in nearly every chunk and the last in few, from one to three times; chunks of 5 to 132 words.
 async fn fill(db: &Database, org: &str, base: &str) {
     let sql = format!(
-        "SET session_replication_role = replica;
-         INSERT INTO public.documents (id, org_id, knowledge_base_id, title, source_kind, status, chunk_count, metadata)
+        "INSERT INTO public.documents (id, org_id, knowledge_base_id, title, source_kind, status, chunk_count, metadata)
            SELECT md5('d' || i)::uuid, '{org}', '{base}', 'd', 'text', 'ready', 10,
              jsonb_build_object('half', i % 2, 'tenth', i % 10, 'few', i % 300)
            FROM generate_series(0, {CHUNKS} / 10 - 1) i;
@@ -19,15 +32,8 @@ async fn fill(db: &Database, org: &str, base: &str) {
              content_hash, term_count)
            SELECT md5('c' || i)::uuid, '{org}', '{base}', md5('d' || i / 10)::uuid, 1, i % 10, 0, 1, 'x', 'x', 5 + (hashint4(i) & 127)
            FROM generate_series(0, {CHUNKS} - 1) i;
-         INSERT INTO public.chunk_terms (org_id, knowledge_base_id, index_version, term, chunk_id, frequency, length)
-           SELECT '{org}', '{base}', 1, 'w' || w, c.id, 1 + (hashtext(w || 'f' || c.id) & 15) / 13, c.term_count
-           FROM public.chunks c CROSS JOIN generate_series(1, 40) w
-           WHERE c.knowledge_base_id = '{base}' AND hashtext(w || 'r' || c.id) & 1023 < 960 / w;
-         INSERT INTO public.term_stats (org_id, knowledge_base_id, index_version, term, document_frequency)
-           SELECT '{org}', '{base}', 1, t.term, count(*) FROM public.chunk_terms t WHERE t.knowledge_base_id = '{base}' GROUP BY t.term;
-         UPDATE public.corpus_stats SET chunk_count = {CHUNKS}, term_count = (SELECT sum(c.term_count) FROM public.chunks c
-           WHERE c.knowledge_base_id = '{base}') WHERE knowledge_base_id = '{base}';
-         RESET session_replication_role;
+         {WORDS};
+         {STATISTICS};
          ANALYZE;"
     );
     let owner = db.owner().await;
@@ -80,29 +86,19 @@ async fn found(
     .collect()
 }
 
-#[tokio::test]
-async fn the_best_are_those_of_all_postings() {
-    let db = Database::fresh().await;
-    let (tenant, me, _) = tenant(&db).await;
-    let base = base(&me).await;
-    fill(&db, &tenant.org, &base).await;
+/// Every question, under every condition and for several k1 and b, has what a sum over all postings gives.
+async fn agree(db: &Database, me: &Session, base: &str, filters: &[&str], stage: &str) {
     let questions = [
         json!({"w1": 1}),
         json!({"w40": 1, "w1": 1}),
         json!({"w1": 1, "w2": 1, "w3": 1, "w4": 2}),
         json!({"w10": 1, "w11": 1, "w12": 1}),
         json!({"w2": 1, "w20": 1, "w30": 3, "w40": 1, "w39": 1, "nowhere": 1}),
-        (1..=40)
+        json!({"w100": 2, "w70": 1, "w3": 1, "w5": 1}),
+        (1..=60)
             .map(|w| (format!("w{w}"), json!(1)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-    ];
-    let filters = [
-        "exists($.half)",
-        "$.half == 1",
-        "$.tenth == 3",
-        "$.few == 7",
-        "$.few == -1",
     ];
     let owner = db.owner().await;
     for (k1, b) in [(1.2, 0.75), (0.0, 0.5), (2.0, 0.0), (0.9, 1.0)] {
@@ -112,24 +108,123 @@ async fn the_best_are_those_of_all_postings() {
         owner.batch_execute(&settings).await.expect("settings");
         for terms in &questions {
             for filter in filters {
-                let most = 10;
-                let wanted = recount(&db, &base, terms, filter, most).await;
-                let given = found(&me, &base, terms, filter, most).await;
-                assert_eq!(given.len(), wanted.len(), "{terms} {filter} {k1} {b}");
-                for ((id, score), (wanted_id, wanted_score)) in given.iter().zip(&wanted) {
-                    assert!(
-                        (score - wanted_score).abs() < 1e-9,
-                        "{terms} {filter} {k1} {b}: {given:?} {wanted:?}"
-                    );
-                    let tied = wanted
-                        .iter()
-                        .filter(|(_, s)| (s - score).abs() < 1e-9)
-                        .count()
-                        > 1
-                        || (score - wanted[wanted.len() - 1].1).abs() < 1e-9;
-                    assert!(id == wanted_id || tied, "{terms} {filter} {k1} {b}");
-                }
+                let wanted = recount(db, base, terms, filter, 10).await;
+                let given = found(me, base, terms, filter, 10).await;
+                let context = format!("{stage} {terms} {filter} {k1} {b}");
+                same(&given, &wanted, &context);
             }
         }
+    }
+}
+
+/// The same scores, and the same chunks but where scores are equal.
+fn same(given: &[(String, f64)], wanted: &[(String, f64)], context: &str) {
+    assert_eq!(given.len(), wanted.len(), "{context}");
+    for ((id, score), (wanted_id, wanted_score)) in given.iter().zip(wanted) {
+        assert!(
+            (score - wanted_score).abs() < 1e-9,
+            "{context}: {given:?} {wanted:?}"
+        );
+        let near = |(_, s): &&(String, f64)| (s - score).abs() < 1e-9;
+        let tied = wanted.iter().filter(near).count() > 1
+            || (score - wanted[wanted.len() - 1].1).abs() < 1e-9;
+        assert!(id == wanted_id || tied, "{context}");
+    }
+}
+
+const ALL: [&str; 5] = [
+    "exists($.half)",
+    "$.half == 1",
+    "$.tenth == 3",
+    "$.few == 7",
+    "$.few == -1",
+];
+/// Those that leave more than a few chunks.
+const MANY: [&str; 3] = [ALL[0], ALL[1], ALL[2]];
+
+#[tokio::test]
+async fn the_best_are_those_of_all_postings() {
+    let db = Database::fresh().await;
+    let (tenant, me, _) = tenant(&db).await;
+    let base = base(&me).await;
+    fill(&db, &tenant.org, &base).await;
+    agree(&db, &me, &base, &ALL, "no blocks").await;
+    let owner = db.owner().await;
+    let settle = r#"SELECT nodeai.settle_terms('{"least": 1000, "time_ms": 600000}') ->> 'left'"#;
+    let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
+    assert_eq!(left, "0");
+    agree(&db, &me, &base, &ALL, "blocks").await;
+
+    // Every third document goes, half as many chunks come, and one of the words is everywhere now.
+    let change = format!(
+        "DELETE FROM public.documents d WHERE hashtext(d.id::text) % 3 = 0;
+         INSERT INTO public.chunks (id, org_id, knowledge_base_id, document_id, index_version, number, start_offset, end_offset, content,
+             content_hash, term_count)
+           SELECT md5('e' || d.id || i)::uuid, d.org_id, d.knowledge_base_id, d.id, 1, 10 + i, 0, 1, 'x', 'x', 5 + (hashtext(d.id || 'n' || i) & 63)
+           FROM public.documents d CROSS JOIN generate_series(0, 4) i;
+         {WORDS};
+         INSERT INTO public.chunk_terms (org_id, knowledge_base_id, index_version, term, chunk_id, frequency, length)
+           SELECT c.org_id, c.knowledge_base_id, 1, 'w100', c.id, 1, c.term_count FROM public.chunks c ON CONFLICT DO NOTHING;
+         {STATISTICS}"
+    );
+    owner.batch_execute(&change).await.expect("changes");
+    agree(&db, &me, &base, &ALL, "changed").await;
+    // Settled again, it is not postings that are read.
+    let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
+    assert_eq!(left, "0");
+    let no_postings = "CREATE OR REPLACE FUNCTION nodeai.best_by_postings(base uuid, idx integer, asked jsonb, allowed uuid[], most integer,
+          n bigint, mean double precision, k1 double precision, b double precision)
+        RETURNS TABLE (chunk_id uuid, score double precision) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not these'; END $$";
+    owner.batch_execute(no_postings).await.expect("replaces");
+    agree(&db, &me, &base, &MANY, "settled").await;
+    // New numbers, without holes, and blocks for them.
+    let renumber = format!(
+        "SELECT nodeai.renumber_chunks('{base}', 1); SELECT nodeai.settle_terms('{{\"least\": 1000, \"time_ms\": 600000}}')"
+    );
+    owner.batch_execute(&renumber).await.expect("renumbers");
+    let whole = "SELECT s.numbered = s.chunk_count AND s.chunk_count = (SELECT count(*) FROM nodeai.chunk_numbers)
+        AND (SELECT max(c.number) + 1 = count(*) FROM nodeai.chunk_numbers c)
+        AND s.numbered - (SELECT max(b.first + b.size) FROM nodeai.term_blocks b) < 256 FROM public.corpus_stats s";
+    assert!(
+        owner
+            .query_one(whole, &[])
+            .await
+            .expect("counts")
+            .get::<_, bool>(0)
+    );
+    agree(&db, &me, &base, &MANY, "renumbered").await;
+}
+
+#[tokio::test]
+async fn bounds_are_never_below_scores() {
+    let db = Database::fresh().await;
+    let (tenant, me, _) = tenant(&db).await;
+    let base = base(&me).await;
+    fill(&db, &tenant.org, &base).await;
+    let owner = db.owner().await;
+    let settle = r#"SELECT nodeai.settle_terms('{"least": 1000, "time_ms": 600000}')"#;
+    owner.batch_execute(settle).await.expect("settles");
+    // Each chunk's bound beside what its postings give; chunks of 5 words and of 132 alike.
+    let sql = "WITH s AS MATERIALIZED (SELECT nodeai.all_sums($1::text::uuid, 1, ARRAY['w1','w7','w30'], ARRAY[0.1, 1.5, 3.0], 100, $2, $3) AS sums),
+        x AS (SELECT (SELECT sum(get_bit(s.sums[p], c.number) << (p - 1)) FROM generate_series(1, 10) p) / 100.0::float8 AS bound,
+            coalesce((SELECT sum(w.weight * t.frequency / (t.frequency + $2 + $3 * t.length))
+              FROM unnest(ARRAY['w1','w7','w30'], ARRAY[0.1, 1.5, 3.0]) w (term, weight)
+                JOIN public.chunk_terms t ON t.term = w.term AND t.chunk_id = c.chunk_id), 0) AS score
+          FROM s CROSS JOIN nodeai.chunk_numbers c WHERE c.number < length(s.sums[1]))
+        SELECT count(*), count(*) FILTER (WHERE bound < score - 1e-9), max(bound) FILTER (WHERE score = 0),
+          count(*) FILTER (WHERE bound >= (SELECT y.score FROM x y ORDER BY 1 DESC OFFSET 49 LIMIT 1) - 1e-9) FROM x";
+    for (flat, steep) in [(0.3, 0.01), (1.2, 0.0), (0.0, 0.0), (0.0, 0.03)] {
+        let row = owner
+            .query_one(sql, &[&base, &flat, &steep])
+            .await
+            .expect("bounds");
+        let (count, below): (i64, i64) = (row.get(0), row.get(1));
+        assert!(count >= 5_888, "{count}");
+        assert_eq!(below, 0, "{flat} {steep}");
+        let none: Option<f64> = row.get(2);
+        assert_eq!(none.unwrap_or(0.0), 0.0, "what has no posting has no bound");
+        // Of what has to be scored exactly for the best 50 little is in vain.
+        let reach: i64 = row.get(3);
+        assert!((50..500).contains(&reach), "{flat} {steep}: {reach}");
     }
 }
