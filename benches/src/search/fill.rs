@@ -156,7 +156,7 @@ impl Side {
         client
             .execute(stats, &[&self.org, &self.base, &terms, &counts])
             .await?;
-        let totals = "UPDATE public.corpus_stats SET chunk_count = $2, term_count = $3, numbered = $2 WHERE knowledge_base_id = $1::text::uuid";
+        let totals = "UPDATE public.corpus_stats SET chunk_count = $2::bigint, term_count = $3, numbered = $2::bigint WHERE knowledge_base_id = $1::text::uuid";
         client
             .execute(totals, &[&self.base, &(chunks as i64), &length])
             .await?;
