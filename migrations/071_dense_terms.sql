@@ -156,8 +156,8 @@ END
 $$;
 SELECT nodeai.expose('nodeai.make_planes(uuid, integer, integer, integer, text[])', '{}');
 
--- Makes the blocks of an index that are missing, until the time is over: of 16,384 chunks where there are as many, then of 2,048 and of
--- 256, so that each chunk is put into a block three times. Returns whether all are there; nothing where somebody else is at it.
+-- Makes the blocks of an index that are missing, until the time is over: of 4,096 chunks where there are as many, which takes a second,
+-- then of 1,024 and of 256, so that each chunk is put into a block three times. Returns whether all are there; nothing where somebody else is at it.
 CREATE FUNCTION nodeai.make_term_blocks(base uuid, idx integer, until timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -172,14 +172,14 @@ BEGIN
     RETURN false;
   END IF;
   SELECT * INTO s FROM public.corpus_stats c WHERE c.knowledge_base_id = base AND c.index_version = idx;
-  IF s.numbered > 2 * s.chunk_count + 16384 THEN
+  IF s.numbered > 2 * s.chunk_count + 4096 THEN
     PERFORM nodeai.renumber_chunks(base, idx);
     SELECT * INTO s FROM public.corpus_stats c WHERE c.knowledge_base_id = base AND c.index_version = idx;
   END IF;
   dense := ARRAY(SELECT f.term FROM public.term_stats f
     WHERE f.knowledge_base_id = base AND f.index_version = idx AND f.document_frequency >= greatest(s.chunk_count / 64, 1));
   WHILE at + 256 <= s.numbered LOOP
-    wide := CASE WHEN at % 16384 = 0 AND at + 16384 <= s.numbered THEN 16384 WHEN at % 2048 = 0 AND at + 2048 <= s.numbered THEN 2048
+    wide := CASE WHEN at % 4096 = 0 AND at + 4096 <= s.numbered THEN 4096 WHEN at % 1024 = 0 AND at + 1024 <= s.numbered THEN 1024
       ELSE 256 END;
     IF NOT EXISTS (SELECT FROM nodeai.term_blocks b WHERE b.knowledge_base_id = base AND b.index_version = idx AND b.first = at AND b.size = wide) THEN
       IF clock_timestamp() >= until THEN
@@ -373,6 +373,14 @@ END
 $$;
 SELECT nodeai.expose('nodeai.sum_reached(bit varying[], bigint)', '{}');
 
+-- The number at a place, from 0.
+CREATE FUNCTION nodeai.sum_at(sums bit varying[], place integer) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN get_bit(sums[1], place) + (get_bit(sums[2], place) << 1) + (get_bit(sums[3], place) << 2) + (get_bit(sums[4], place) << 3)
+    + (get_bit(sums[5], place) << 4) + (get_bit(sums[6], place) << 5) + (get_bit(sums[7], place) << 6) + (get_bit(sums[8], place) << 7)
+    + (get_bit(sums[9], place) << 8) + (get_bit(sums[10], place) << 9);
+SELECT nodeai.expose('nodeai.sum_at(bit varying[], integer)', '{}');
+
 -- Where bits are set, from 0.
 CREATE FUNCTION nodeai.set_bits(bits bit varying) RETURNS SETOF integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = '' AS $$
@@ -387,28 +395,40 @@ SELECT nodeai.expose('nodeai.set_bits(bit varying)', '{}');
 CREATE FUNCTION nodeai.scores_of(base uuid, idx integer, ids uuid[], terms text[], weights double precision[], flat double precision,
   steep double precision)
 RETURNS TABLE (chunk_id uuid, score double precision)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
-  SELECT x.id, o.score FROM unnest(ids) AS x (id) CROSS JOIN LATERAL (
-    SELECT sum(a.weight * t.frequency / (t.frequency + flat + steep * t.length) ORDER BY a.at) AS score
-    FROM unnest(terms, weights) WITH ORDINALITY AS a (term, weight, at)
-      JOIN public.chunk_terms t ON t.knowledge_base_id = base AND t.index_version = idx AND t.term = a.term AND t.chunk_id = x.id) o
-  WHERE o.score > 0
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
+  SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY SELECT x.id, o.score FROM unnest(ids) AS x (id) CROSS JOIN LATERAL (
+      SELECT sum(a.weight * t.frequency / (t.frequency + flat + steep * t.length) ORDER BY a.at) AS score
+      FROM unnest(terms, weights) WITH ORDINALITY AS a (term, weight, at)
+        JOIN public.chunk_terms t ON t.knowledge_base_id = base AND t.index_version = idx AND t.term = a.term AND t.chunk_id = x.id) o
+    WHERE o.score > 0;
+END
 $$;
 SELECT nodeai.expose('nodeai.scores_of(uuid, integer, uuid[], text[], double precision[], double precision, double precision)', '{}');
 
 -- Search ---------------------------------------------------------------------------------------------------------------
 
--- Ids of the chunks at these numbers, of those in `allowed` documents.
-CREATE FUNCTION nodeai.numbered_chunks(base uuid, idx integer, numbers integer[], allowed uuid[]) RETURNS uuid[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan
+-- Whether an id is in an array that is in order. For thousands of ids `= ANY` makes a plan dear, by an estimate for each.
+CREATE FUNCTION nodeai.is_among(id uuid, sorted uuid[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN sorted[width_bucket(id, sorted)] = id;
+SELECT nodeai.expose('nodeai.is_among(uuid, uuid[])', '{}');
+
+-- The chunks whose sum is `low` or more, of those in `allowed` documents (in order), with their sums.
+CREATE FUNCTION nodeai.bounded_chunks(base uuid, idx integer, sums bit varying[], low integer, allowed uuid[])
+RETURNS TABLE (chunk_id uuid, bound integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+#variable_conflict use_column
 BEGIN
-  RETURN ARRAY(SELECT c.chunk_id FROM unnest(numbers) AS n (number)
+  RETURN QUERY SELECT c.chunk_id, nodeai.sum_at(sums, c.number) FROM nodeai.set_bits(nodeai.sums_from(sums, low)) AS n (number)
       JOIN nodeai.chunk_numbers c ON c.knowledge_base_id = base AND c.index_version = idx AND c.number = n.number
-    WHERE allowed IS NULL OR c.document_id = ANY (allowed));
+    WHERE allowed IS NULL OR nodeai.is_among(c.document_id, allowed);
 END
 $$;
-SELECT nodeai.expose('nodeai.numbered_chunks(uuid, integer, integer[], uuid[])', '{}');
+SELECT nodeai.expose('nodeai.bounded_chunks(uuid, integer, bit varying[], integer, uuid[])', '{}');
 
 -- Upper bounds of all chunks that are in blocks, as `block_sums` has them.
 CREATE FUNCTION nodeai.all_sums(base uuid, idx integer, terms text[], weights double precision[], scale double precision,
@@ -420,9 +440,9 @@ DECLARE
   sums bit varying[];
   part bit varying[];
 BEGIN
-  -- Small blocks are summed together.
+  -- Blocks are summed together while the strings stay small enough to be near.
   FOR run IN SELECT min(b.first) AS low, max(b.first + b.size) AS high FROM nodeai.term_blocks b
-      WHERE b.knowledge_base_id = base AND b.index_version = idx GROUP BY CASE b.size WHEN 16384 THEN b.first END ORDER BY 1 LOOP
+      WHERE b.knowledge_base_id = base AND b.index_version = idx GROUP BY b.first / 16384 ORDER BY 1 LOOP
     part := nodeai.block_sums(base, idx, run.low, run.high, terms, weights, scale, flat, steep);
     IF sums IS NULL THEN
       sums := part;
@@ -443,7 +463,7 @@ SELECT nodeai.expose('nodeai.all_sums(uuid, integer, text[], double precision[],
 CREATE FUNCTION nodeai.best_by_planes(base uuid, idx integer, terms text[], weights double precision[], rare integer, allowed uuid[],
   most integer, settled integer, flat double precision, steep double precision)
 RETURNS TABLE (chunk_id uuid, score double precision)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_generic_plan
   SET enable_hashjoin = off SET enable_mergejoin = off SET work_mem = '32MB' AS $$
 #variable_conflict use_column
 DECLARE
@@ -451,17 +471,19 @@ DECLARE
   -- Sums are below 1,024, with each term's share rounded up.
   scale double precision := (1023 - cardinality(terms)) / dense;
   sums bit varying[];
-  many bigint := CASE WHEN allowed IS NULL THEN 2 ELSE 6 END * most;
+  many bigint := CASE WHEN allowed IS NULL THEN 4 ELSE 12 END * most;
   low integer;
   least_score double precision;
   -- What has a rare term, with the most that it can have.
   ids uuid[];
   uppers double precision[];
   found uuid[];
+  bounds integer[];
   -- What is known exactly.
   scored uuid[] := '{}';
   scores double precision[] := '{}';
 BEGIN
+  allowed := CASE WHEN allowed IS NOT NULL THEN ARRAY(SELECT x.id FROM unnest(allowed) AS x (id) ORDER BY x.id) END;
   SELECT array_agg(s.chunk_id ORDER BY s.gain DESC), array_agg(s.gain + dense ORDER BY s.gain DESC) INTO ids, uppers FROM (
     SELECT t.chunk_id, sum(a.weight * t.frequency / (t.frequency + flat + steep * t.length)) AS gain
     FROM unnest(terms[:rare], weights[:rare]) AS a (term, weight)
@@ -469,9 +491,8 @@ BEGIN
     GROUP BY t.chunk_id) s;
   IF ids IS NOT NULL THEN
     found := ARRAY(SELECT x.id FROM unnest(ids) WITH ORDINALITY AS x (id, at)
-      WHERE allowed IS NULL OR (SELECT c.document_id FROM public.chunks c
-        WHERE c.knowledge_base_id = base AND c.index_version = idx AND c.id = x.id) = ANY (allowed)
-      ORDER BY x.at LIMIT 2 * most);
+        JOIN public.chunks c ON c.knowledge_base_id = base AND c.index_version = idx AND c.id = x.id
+      WHERE allowed IS NULL OR nodeai.is_among(c.document_id, allowed) ORDER BY x.at LIMIT 2 * most);
     SELECT array_agg(s.chunk_id), array_agg(s.score), (array_agg(s.score ORDER BY s.score DESC))[most] INTO scored, scores, least_score
       FROM nodeai.scores_of(base, idx, found, terms, weights, flat, steep) s;
   END IF;
@@ -482,27 +503,27 @@ BEGIN
     -- The highest bounds, of enough chunks that are allowed: the last score that counts is no less than the last of theirs.
     LOOP
       low := greatest(nodeai.sum_reached(sums, many), 1);
-      found := nodeai.numbered_chunks(base, idx, ARRAY(SELECT nodeai.set_bits(nodeai.sums_from(sums, low))), allowed);
+      SELECT coalesce(array_agg(x.chunk_id ORDER BY x.bound DESC), '{}'), array_agg(x.bound ORDER BY x.bound DESC) INTO found, bounds
+        FROM nodeai.bounded_chunks(base, idx, sums, low, allowed) x;
       EXIT WHEN low = 1 OR cardinality(found) >= 2 * most;
       many := 4 * many;
     END LOOP;
     SELECT array_agg(s.chunk_id), array_agg(s.score), (array_agg(s.score ORDER BY s.score DESC))[most] INTO scored, scores, least_score FROM (
       SELECT k.chunk_id, k.score FROM unnest(scored, scores) AS k (chunk_id, score)
       UNION ALL SELECT s.chunk_id, s.score FROM nodeai.scores_of(base, idx,
-        ARRAY(SELECT unnest(found) EXCEPT SELECT unnest(scored)), terms, weights, flat, steep) s) s;
+        ARRAY(SELECT unnest(found[:2 * most]) EXCEPT SELECT unnest(scored)), terms, weights, flat, steep) s) s;
     -- And all whose bound reaches that.
     IF low > floor(least_score * scale - 1e-6) THEN
       low := greatest(floor(least_score * scale - 1e-6)::integer, 1);
-      found := nodeai.numbered_chunks(base, idx, ARRAY(SELECT nodeai.set_bits(nodeai.sums_from(sums, low))), allowed);
+      found := ARRAY(SELECT x.chunk_id FROM nodeai.bounded_chunks(base, idx, sums, low, allowed) x);
+    ELSIF least_score IS NOT NULL THEN
+      found := ARRAY(SELECT x.id FROM unnest(found, bounds) AS x (id, bound) WHERE x.bound >= floor(least_score * scale - 1e-6));
     END IF;
     -- Sums are bounds of what dense terms give to the others, too.
     SELECT array_agg(x.id) INTO ids FROM unnest(ids, uppers) AS x (id, upper)
         JOIN nodeai.chunk_numbers n ON n.chunk_id = x.id
       WHERE x.upper >= coalesce(least_score, 0) - 1e-9 AND n.number < settled
-        AND x.upper - dense + (get_bit(sums[1], n.number) + (get_bit(sums[2], n.number) << 1) + (get_bit(sums[3], n.number) << 2)
-          + (get_bit(sums[4], n.number) << 3) + (get_bit(sums[5], n.number) << 4) + (get_bit(sums[6], n.number) << 5)
-          + (get_bit(sums[7], n.number) << 6) + (get_bit(sums[8], n.number) << 7) + (get_bit(sums[9], n.number) << 8)
-          + (get_bit(sums[10], n.number) << 9)) / scale >= coalesce(least_score, 0) - 1e-9;
+        AND x.upper - dense + nodeai.sum_at(sums, n.number) / scale >= coalesce(least_score, 0) - 1e-9;
   ELSE
     -- Looked up dense term by dense term, and less whatever cannot be among the best any more.
     SELECT array_agg(x.id), array_agg(x.upper) INTO ids, uppers FROM unnest(ids, uppers) AS x (id, upper) WHERE x.upper >= least_score - 1e-9;
@@ -516,11 +537,11 @@ BEGIN
     END LOOP;
   END IF;
   found := ARRAY((SELECT unnest(found)
-      UNION SELECT x.id FROM unnest(ids) AS x (id)
-        WHERE allowed IS NULL OR (SELECT c.document_id FROM public.chunks c
-          WHERE c.knowledge_base_id = base AND c.index_version = idx AND c.id = x.id) = ANY (allowed)
-      UNION SELECT c.chunk_id FROM nodeai.chunk_numbers c
-        WHERE c.knowledge_base_id = base AND c.index_version = idx AND c.number >= settled AND (allowed IS NULL OR c.document_id = ANY (allowed)))
+      UNION SELECT x.id FROM unnest(ids) AS x (id) JOIN public.chunks c
+          ON c.knowledge_base_id = base AND c.index_version = idx AND c.id = x.id
+        WHERE allowed IS NULL OR nodeai.is_among(c.document_id, allowed)
+      UNION SELECT c.chunk_id FROM nodeai.chunk_numbers c WHERE c.knowledge_base_id = base AND c.index_version = idx
+        AND c.number >= settled AND (allowed IS NULL OR nodeai.is_among(c.document_id, allowed)))
     EXCEPT SELECT unnest(scored));
   RETURN QUERY SELECT x.chunk_id, x.score FROM (
       SELECT k.chunk_id, k.score FROM unnest(scored, scores) AS k (chunk_id, score)
@@ -536,7 +557,7 @@ ALTER FUNCTION nodeai.best_by_terms(uuid, integer, jsonb, uuid[], integer, bigin
 CREATE FUNCTION nodeai.best_by_terms(base uuid, idx integer, asked jsonb, allowed uuid[], most integer, n bigint, mean double precision,
   k1 double precision, b double precision)
 RETURNS TABLE (chunk_id uuid, score double precision)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   blocks bigint;

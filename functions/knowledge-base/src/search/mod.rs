@@ -5,9 +5,10 @@ mod spans;
 mod stages;
 
 use crate::bases::knowledge_bases;
-use crate::work::models::{Embedded, Reranker, embed, rerank};
+use crate::work::models::{Reranker, embed, rerank};
 use crate::work::trouble::Trouble;
 use crate::{KnowledgeRun, rules};
+use futures::future::try_join;
 use model::{Candidates, Plan, Rerank, SearchInput, SearchOutput};
 use nodeai_app::{Caller, PathId, Valid, clock};
 use nodeai_http::{Problem, reply::Json};
@@ -34,9 +35,11 @@ nodeai_store::columns! {
 #[derive(Deserialize)]
 struct WithSettings {
     settings: Value,
+    #[serde(default)]
+    active_index: Option<i32>,
 }
 
-/// Searches. By words alone and with a `k` it is one statement; with vectors the question is embedded first.
+/// Searches. By words alone and with a `k` it is one statement; with vectors the question is embedded first, while words are looked for.
 pub async fn handle(
     caller: Caller<KnowledgeRun>,
     PathId(id): PathId,
@@ -44,18 +47,21 @@ pub async fn handle(
 ) -> Result<Json<SearchOutput>, Problem> {
     let begun_us = clock::now_us();
     let mut usage = Usage::default();
-    let (model, plan) = plan(&caller, &id, &input).await?;
+    let (model, plan, index) = plan(&caller, &id, &input).await?;
     let mode = plan.how.mode;
     let mut stages = Stages::begin(&caller.cx, &id, &input, plan.wanted, begun_us);
-    let question = match &model {
-        None => None,
-        Some(model) => {
-            let asked = question(&caller, model, &input.query).await?;
-            add(&mut usage, asked.usage);
-            asked.vectors.into_iter().next()
-        }
+    let asked = Asked {
+        caller: &caller,
+        id: &id,
+        input: &input,
+        index,
+        wanted: plan.wanted,
     };
-    let found = ask(&caller, &id, &input, plan, question.as_deref()).await?;
+    let (found, question) = match &model {
+        None => (asked.words().await?, None),
+        Some(model) if mode == Mode::Vector => asked.vectors(model, &mut usage).await?,
+        Some(model) => asked.both(model, &mut usage).await?,
+    };
     let store = Store::of(found, question.as_deref(), plan.wanted);
     stages.lists(&store, mode);
     let ranking = fuse(&store.lexical, &store.vector, plan.how);
@@ -101,21 +107,22 @@ fn add(sum: &mut Usage, more: Usage) {
     sum.cost_usd_micros += more.cost_usd_micros;
 }
 
-/// The model that embeds the question, where vectors are asked for, and all that the question leaves out. By words alone and with a
-/// `k` nothing has to be read for that. Errors: 404; 422 for vectors where there are none.
+/// The model that embeds the question, where vectors are asked for, all that the question leaves out, and which index is searched. By
+/// words alone and with a `k` nothing has to be read for that. Errors: 404; 422 for vectors where there are none.
 async fn plan(
     caller: &Caller<KnowledgeRun>,
     id: &str,
     input: &SearchInput,
-) -> Result<(Option<Embedding>, Plan), Problem> {
+) -> Result<(Option<Embedding>, Plan, Option<i32>), Problem> {
     if let (Some(Mode::Lexical), Some(_)) = (input.mode, input.k) {
-        return Ok((None, input.plan(&Search::default(), Mode::Lexical)));
+        let plan = input.plan(&Search::default(), Mode::Lexical);
+        return Ok((None, plan, input.index));
     }
-    let base = settings(caller, id, None).await?;
+    let (base, active) = settings(caller, id, None).await?;
     let embedding = match (input.mode, input.index) {
         (Some(Mode::Lexical), _) => None,
         (_, None) => base.embedding,
-        (_, index) => settings(caller, id, index).await?.embedding,
+        (_, index) => settings(caller, id, index).await?.0.embedding,
     };
     let mode = match (&embedding, input.mode) {
         (None, Some(Mode::Vector | Mode::Hybrid)) => {
@@ -127,18 +134,21 @@ async fn plan(
         (Some(_), given) => given.or(base.search.mode).unwrap_or_default(),
     };
     let embedding = embedding.filter(|_| mode != Mode::Lexical);
-    Ok((embedding, input.plan(&base.search, mode)))
+    // Another may become active between two statements of one search.
+    let index = input.index.or(active);
+    Ok((embedding, input.plan(&base.search, mode), index))
 }
 
-/// Settings of the base, or of one of its indexes.
+/// Settings of the base with its active index, or of one of its indexes.
 async fn settings(
     caller: &Caller<KnowledgeRun>,
     id: &str,
     index: Option<i32>,
-) -> Result<Settings, Problem> {
+) -> Result<(Settings, Option<i32>), Problem> {
     let found: WithSettings = match index {
         None => {
-            let select = Select::from(knowledge_bases::TABLE, &[knowledge_bases::settings])
+            let columns = &[knowledge_bases::settings, knowledge_bases::active_index];
+            let select = Select::from(knowledge_bases::TABLE, columns)
                 .filter(Filter::Eq(knowledge_bases::id, id.to_owned()));
             caller.find(select, "knowledge base").await?
         }
@@ -152,44 +162,65 @@ async fn settings(
             caller.find(select, "index").await?
         }
     };
-    Settings::read(&found.settings)
-        .ok_or_else(|| Problem::internal("the index has settings that cannot be read"))
+    let settings = Settings::read(&found.settings)
+        .ok_or_else(|| Problem::internal("the index has settings that cannot be read"))?;
+    Ok((settings, found.active_index))
 }
 
-async fn question(
-    caller: &Caller<KnowledgeRun>,
-    model: &Embedding,
-    query: &str,
-) -> Result<Embedded, Problem> {
-    let trace = caller.cx.trace.child(clock::random());
-    let texts = [query.to_owned()];
-    let made = embed(caller, model, &texts, Purpose::Query, trace).await;
-    made.map_err(Trouble::into_problem)
+/// A search on its way to the store.
+struct Asked<'a> {
+    caller: &'a Caller<KnowledgeRun>,
+    id: &'a str,
+    input: &'a SearchInput,
+    index: Option<i32>,
+    wanted: usize,
 }
 
-async fn ask(
-    caller: &Caller<KnowledgeRun>,
-    id: &str,
-    input: &SearchInput,
-    plan: Plan,
-    question: Option<&[f32]>,
-) -> Result<Stored, Problem> {
-    let filter = input
-        .filter
-        .as_ref()
-        .map(|filter| jsonpath(filter, "/filter"));
-    let filter = filter.transpose().map_err(rules::problem)?;
-    let documents = input.documents.as_ref();
-    let documents: Option<Vec<String>> =
-        documents.map(|ids| ids.iter().map(|id| id.to_lowercase()).collect());
-    let code = question.map(vector::code);
-    let args = json!({"id": id, "org_id": caller.org_id(), "index": input.index, "candidates": plan.wanted,
-        "analyses": (plan.how.mode != Mode::Vector).then(|| analyses(&input.query)), "code": code, "vector": question,
-        "exact": input.exact, "filter": filter,
-        "documents": documents, "access": input.access, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
-        "explain": input.explain});
-    let found: Option<Stored> = caller.call("knowledge_search", &args).await?;
-    found.ok_or_else(|| Problem::not_found("there is no such knowledge base, or no such index"))
+/// What the store found, and the question's vector.
+type WithQuestion = (Stored, Option<Vec<f32>>);
+
+impl Asked<'_> {
+    /// By words.
+    async fn words(&self) -> Result<Stored, Problem> {
+        let analyses = json!(analyses(&self.input.query));
+        self.ask(analyses, Value::Null, Value::Null).await
+    }
+
+    /// By the vector that `model` gives the question.
+    async fn vectors(&self, model: &Embedding, usage: &mut Usage) -> Result<WithQuestion, Problem> {
+        let trace = self.caller.cx.trace.child(clock::random());
+        let texts = [self.input.query.clone()];
+        let made = embed(self.caller, model, &texts, Purpose::Query, trace).await;
+        let made = made.map_err(Trouble::into_problem)?;
+        add(usage, made.usage);
+        let question = made.vectors.into_iter().next();
+        let code = json!(question.as_deref().map(vector::code));
+        let found = self.ask(Value::Null, code, json!(question)).await?;
+        Ok((found, question))
+    }
+
+    /// By both at the same time, each over a connection of its own: what looking for words takes is not waited for after the model.
+    async fn both(&self, model: &Embedding, usage: &mut Usage) -> Result<WithQuestion, Problem> {
+        self.caller.session.release();
+        let (words, (near, question)) = try_join(self.words(), self.vectors(model, usage)).await?;
+        Ok((words.and(near), question))
+    }
+
+    async fn ask(&self, analyses: Value, code: Value, vector: Value) -> Result<Stored, Problem> {
+        let input = self.input;
+        let filter = input.filter.as_ref();
+        let filter = filter.map(|filter| jsonpath(filter, "/filter"));
+        let filter = filter.transpose().map_err(rules::problem)?;
+        let documents = input.documents.as_ref();
+        let documents: Option<Vec<String>> =
+            documents.map(|ids| ids.iter().map(|id| id.to_lowercase()).collect());
+        let args = json!({"id": self.id, "org_id": self.caller.org_id(), "index": self.index, "candidates": self.wanted,
+            "analyses": analyses, "code": code, "vector": vector, "exact": input.exact, "filter": filter, "documents": documents,
+            "access": input.access, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
+            "explain": input.explain});
+        let found: Option<Stored> = self.caller.call("knowledge_search", &args).await?;
+        found.ok_or_else(|| Problem::not_found("there is no such knowledge base, or no such index"))
+    }
 }
 
 /// Puts the best in the order that a model gives them.

@@ -18,6 +18,16 @@ pub struct Stored {
     chunks: Vec<StoredChunk>,
 }
 
+impl Stored {
+    /// With what another statement found in the same index by vectors.
+    pub fn and(mut self, near: Self) -> Self {
+        self.path = near.path;
+        self.vector = near.vector;
+        self.chunks.extend(near.chunks);
+        self
+    }
+}
+
 #[derive(Deserialize)]
 struct LexicalHit {
     id: String,
