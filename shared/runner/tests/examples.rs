@@ -2,7 +2,7 @@
 
 mod support;
 
-use nodeai_engine::Status;
+use nodeai_engine::{Status, validate};
 use serde_json::{Value, json};
 use support::App;
 
@@ -99,4 +99,27 @@ fn a_lead_is_enriched_if_it_is_known() {
         .as_str()
         .unwrap_or_default();
     assert!(line.contains("research april.biz by hand"), "{line}");
+}
+
+/// What they do is shown by the end-to-end tests.
+#[test]
+fn connectors_are_valid_and_say_what_they_take() {
+    for name in [
+        "github-repository",
+        "github-issues",
+        "notion-database",
+        "google-sheet",
+        "rss-feed",
+    ] {
+        let example = example(&format!("connectors/{name}"));
+        let checked = validate(&example["definition"]);
+        assert!(checked.is_ok(), "{name}: {:#?}", checked.err());
+        let fields = example["definition"]["nodes"][0]["data"]["schema"].as_array();
+        for field in fields.expect("a schema") {
+            let given = example["inputs"].get(field["name"].as_str().unwrap_or_default());
+            let needed = field["required"] == true;
+            assert!(field["description"].is_string(), "{name}: {field}");
+            assert!(!needed || given.is_some(), "{name}: {field}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod area_nodes;
 mod bad_input;
 mod budgets;
 mod code;
+mod connector_examples;
 mod connectors;
 mod costs;
 mod credentials;
