@@ -111,10 +111,16 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers.get("content-length");
-    let length = length.and_then(|length| length.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
+    let body = match headers.get("transfer-encoding") {
+        Some(_) => chunked(reader)?,
+        None => {
+            let length = headers.get("content-length");
+            let length = length.and_then(|length| length.parse().ok());
+            let mut body = vec![0; length.unwrap_or(0)];
+            reader.read_exact(&mut body).ok()?;
+            body
+        }
+    };
     Some(Request {
         method,
         path: target.path().to_owned(),
@@ -122,4 +128,21 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         body: serde_json::from_slice(&body).unwrap_or_default(),
         headers,
     })
+}
+
+/// A body in chunks (RFC 9112, 7.1).
+fn chunked(reader: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let from = body.len();
+        body.resize(from + size, 0);
+        reader.read_exact(&mut body[from..]).ok()?;
+        reader.read_line(&mut line).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+    }
 }
