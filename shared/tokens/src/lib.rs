@@ -1,6 +1,9 @@
-//! How many tokens a text has. OpenAI publishes its tokenisers; those of other providers are estimated with the newest of
-//! them, and the answer says so.
+//! How many tokens a text has: exactly by tokenisers that are public and may be handed on, those of OpenAI and of some models with open
+//! weights; tokens of other models are estimated with the newest of OpenAI's, and the answer says so.
 
+mod open;
+
+use open::Open;
 use serde::Serialize;
 use tiktoken_rs::{
     CoreBPE, cl100k_base_singleton, o200k_base_singleton, o200k_harmony_singleton,
@@ -19,7 +22,7 @@ const BEFORE_ANSWER: usize = 3;
 pub enum Method {
     /// By the model's own tokeniser.
     Exact,
-    /// By another tokeniser, since the model's is not public.
+    /// By another tokeniser, since the model's is not public, or may not be handed on.
     Estimate,
 }
 
@@ -48,15 +51,29 @@ pub struct Message<'a> {
 /// A model's tokeniser, or what stands in for it.
 pub struct Counter {
     model: String,
-    bpe: &'static CoreBPE,
+    by: By,
     tokenizer: &'static str,
     method: Method,
+}
+
+/// What counts.
+enum By {
+    OpenAi(&'static CoreBPE),
+    Open(Open),
 }
 
 impl Counter {
     /// The tokeniser of a model (`provider/model`). Text that looks like a special token is counted as text.
     pub fn of(reference: &str) -> Self {
         let (provider, model) = reference.split_once('/').unwrap_or(("", reference));
+        if let Some(open) = Open::of(model) {
+            return Self {
+                model: model.to_owned(),
+                by: By::Open(open),
+                tokenizer: open.name(),
+                method: Method::Exact,
+            };
+        }
         let own = match provider {
             "openai" | "azure" => get_tokenizer(model),
             // Open weights with OpenAI's tokeniser, wherever they are served.
@@ -75,7 +92,7 @@ impl Counter {
         };
         Self {
             model: model.to_owned(),
-            bpe,
+            by: By::OpenAi(bpe),
             tokenizer,
             method,
         }
@@ -104,7 +121,10 @@ impl Counter {
     }
 
     fn tokens(&self, text: &str) -> usize {
-        self.bpe.encode_ordinary(text).len()
+        match &self.by {
+            By::OpenAi(bpe) => bpe.count_ordinary(text),
+            By::Open(open) => open.count(text),
+        }
     }
 
     fn count(&self, tokens: usize) -> Count {
@@ -197,5 +217,15 @@ mod tests {
             (open.method, open.tokenizer),
             (Method::Exact, "o200k_harmony")
         );
+        let qwen = Counter::of("together/Qwen/Qwen3-235B-A22B").text("hello");
+        assert_eq!((qwen.method, qwen.tokenizer), (Method::Exact, "qwen2"));
+        // What is put around messages depends on the template of who serves it.
+        let messages = [Message {
+            role: "user",
+            name: None,
+            content: "hello",
+        }];
+        let framed = Counter::of("ollama/qwen3:8b").messages(&messages);
+        assert_eq!(framed.method, Method::Estimate);
     }
 }

@@ -2,7 +2,7 @@
 //! has no blocks, by planes of bits where it has, and however chunks come and go beside them.
 
 use super::{base, tenant};
-use migrations_tests::{Database, Session};
+use migrations_tests::{Database, Session, service};
 use serde_json::{Value, json};
 
 /// Chunks of the base, ten to a document: enough for heads of postings to be read alone.
@@ -151,8 +151,14 @@ async fn the_best_are_those_of_all_postings() {
     agree(&db, &me, &base, &ALL, "no blocks").await;
     let owner = db.owner().await;
     let settle = r#"SELECT nodeai.settle_terms('{"least": 1000, "time_ms": 600000}') ->> 'left'"#;
+    // A drainer that finds nothing to do makes blocks.
+    let args = json!({"least": 1000, "time_ms": 600_000});
+    let answer = service(&db.session().await, "knowledge_claim", args).await;
+    assert_eq!(answer["outcome"], "empty");
     let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
-    assert_eq!(left, "0");
+    let blocks = "SELECT count(*) FROM nodeai.term_blocks";
+    let made: i64 = owner.query_one(blocks, &[]).await.expect("counts").get(0);
+    assert_eq!((left.as_str(), made), ("0", 1 + 1 + 3), "4,096, 1,024 and 256 chunks");
     agree(&db, &me, &base, &ALL, "blocks").await;
 
     // Every third document goes, half as many chunks come, and one of the words is everywhere now.
