@@ -233,12 +233,19 @@ END
 $$;
 SELECT nodeai.expose('nodeai.settle_terms(jsonb)', '{service_role}');
 
--- As in 050: whoever drains and finds nothing to do does this, too.
+-- As in 050: whoever drains and finds nothing to do does this, too. With "at_most" nothing is claimed while so many jobs of the organisation
+-- are at work: {"outcome":"busy"}. A request that brings documents works on them after its answer, and a hundred such requests would leave
+-- no connection to anybody else.
 CREATE OR REPLACE FUNCTION public.knowledge_claim(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = '' AS $$
 DECLARE
-  answer jsonb := nodeai.knowledge_claim_job(p);
+  answer jsonb;
 BEGIN
+  IF (SELECT count(*) FROM public.knowledge_jobs j WHERE j.org_id = nullif(p ->> 'org_id', '')::uuid AND j.status = 'processing'
+      AND j.lease_until >= clock_timestamp()) >= (p ->> 'at_most')::integer THEN
+    RETURN '{"outcome":"busy"}';
+  END IF;
+  answer := nodeai.knowledge_claim_job(p);
   IF answer ->> 'outcome' = 'empty' THEN
     PERFORM nodeai.settle_vectors(p - 'lease_us'), nodeai.settle_terms(p - 'lease_us');
   END IF;

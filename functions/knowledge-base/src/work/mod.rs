@@ -27,6 +27,8 @@ pub const LEASE_US: i64 = 120_000_000;
 const LANES: usize = 4;
 /// How long work goes on after a response, µs.
 const KICK_US: i64 = 15_000_000;
+/// Documents of an organisation at work, beyond which no request takes up another after its response.
+const KICKED: u32 = 8;
 /// What the context of a job is called in usage and logs.
 const PATTERN: &str = "/api/v1/knowledge-base";
 
@@ -64,6 +66,8 @@ pub struct Worker {
     store: Store,
     guard: UrlGuard,
     org_id: Option<String>,
+    /// Beyond how many at work no other is taken up.
+    at_most: Option<u32>,
 }
 
 impl Worker {
@@ -78,8 +82,17 @@ impl Worker {
             store: Store::new(backend.clone(), app.env.clone()),
             guard: UrlGuard::configured(&*app.env).await,
             org_id: org_id.map(str::to_owned),
+            at_most: None,
             settings,
         })
+    }
+
+    /// One that takes up nothing while so many documents of the organisation are at work.
+    pub fn at_most(self, documents: u32) -> Self {
+        Self {
+            at_most: Some(documents),
+            ..self
+        }
     }
 
     /// Takes up what is due until `until_us`.
@@ -118,7 +131,7 @@ impl Worker {
     }
 
     async fn claim(&self) -> Result<Result<TakenUp, Value>, Problem> {
-        let args = json!({"org_id": self.org_id, "lease_us": LEASE_US});
+        let args = json!({"org_id": self.org_id, "lease_us": LEASE_US, "at_most": self.at_most});
         let nonce = clock::hex(&clock::random::<16>());
         let now_s = clock::now_us() / 1_000_000;
         let taken = self
@@ -148,7 +161,7 @@ pub fn kick(cx: &Rc<Cx>, org_id: &str) {
     let (app, org_id) = (cx.app.clone(), org_id.to_owned());
     cx.env().spawn(Box::pin(async move {
         let done = async {
-            let worker = Worker::new(&app, Some(&org_id)).await?;
+            let worker = Worker::new(&app, Some(&org_id)).await?.at_most(KICKED);
             worker.drain(u32::MAX, clock::now_us() + KICK_US).await
         };
         if let Err(problem) = done.await {

@@ -158,7 +158,11 @@ async fn the_best_are_those_of_all_postings() {
     let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
     let blocks = "SELECT count(*) FROM nodeai.term_blocks";
     let made: i64 = owner.query_one(blocks, &[]).await.expect("counts").get(0);
-    assert_eq!((left.as_str(), made), ("0", 1 + 1 + 3), "4,096, 1,024 and 256 chunks");
+    assert_eq!(
+        (left.as_str(), made),
+        ("0", 1 + 1 + 3),
+        "4,096, 1,024 and 256 chunks"
+    );
     agree(&db, &me, &base, &ALL, "blocks").await;
 
     // Every third document goes, half as many chunks come, and one of the words is everywhere now.

@@ -67,7 +67,7 @@ async fn a_document_changes_all_at_once_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn who_was_killed_is_taken_over_and_only_the_last_lease_writes() {
     let db = Database::fresh().await;
-    let (_, me, worker) = tenant(&db).await;
+    let (tenant, me, worker) = tenant(&db).await;
     let base = base(&me).await;
     add(&me, &base, TEXTS[0]).await;
     let made = chunks(TEXTS[0]);
@@ -82,6 +82,13 @@ async fn who_was_killed_is_taken_over_and_only_the_last_lease_writes() {
     .await;
     let second = service(&worker, "knowledge_claim", json!({})).await;
     assert_eq!(second["job"]["id"], first["job"]["id"], "{second}");
+    // One is at work: whoever comes behind a request leaves the next to those who have time.
+    add(&me, &base, TEXTS[1]).await;
+    for (most, wanted) in [(1, "busy"), (2, "claimed")] {
+        let args = json!({"org_id": tenant.org, "at_most": most});
+        let third = service(&worker, "knowledge_claim", args).await;
+        assert_eq!(third["outcome"], wanted, "{third}");
+    }
     for (name, more) in [
         (
             "stage",
