@@ -115,7 +115,7 @@ SELECT nodeai.expose('nodeai.renumber_chunks(uuid, integer)', '{}');
 -- Makes planes of `terms` for a block.
 CREATE FUNCTION nodeai.make_planes(base uuid, idx integer, start integer, wide integer, made text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan
-  SET work_mem = '64MB' AS $$
+  SET work_mem = '64MB' SET enable_seqscan = off AS $$
 BEGIN
   WITH postings AS MATERIALIZED (
     SELECT x.term, x.place, x.frequency, x.length, least(7, floor(ln(x.n::double precision / x.rank) / ln(2::double precision) + 1e-9) + 1)::integer AS level
@@ -157,7 +157,7 @@ $$;
 SELECT nodeai.expose('nodeai.make_planes(uuid, integer, integer, integer, text[])', '{}');
 
 -- Makes the blocks of an index that are missing, until the time is over: of 4,096 chunks where there are as many, which takes a second,
--- then of 1,024 and of 256, so that each chunk is put into a block three times. Returns whether all are there; nothing where somebody else is at it.
+-- then of 1,024, of 256 and of 64, so that each chunk is put into a block four times. Returns whether all are there; nothing where somebody else is at it.
 CREATE FUNCTION nodeai.make_term_blocks(base uuid, idx integer, until timestamptz) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
@@ -178,9 +178,9 @@ BEGIN
   END IF;
   dense := ARRAY(SELECT f.term FROM public.term_stats f
     WHERE f.knowledge_base_id = base AND f.index_version = idx AND f.document_frequency >= greatest(s.chunk_count / 64, 1));
-  WHILE at + 256 <= s.numbered LOOP
+  WHILE at + 64 <= s.numbered LOOP
     wide := CASE WHEN at % 4096 = 0 AND at + 4096 <= s.numbered THEN 4096 WHEN at % 1024 = 0 AND at + 1024 <= s.numbered THEN 1024
-      ELSE 256 END;
+      WHEN at % 256 = 0 AND at + 256 <= s.numbered THEN 256 ELSE 64 END;
     IF NOT EXISTS (SELECT FROM nodeai.term_blocks b WHERE b.knowledge_base_id = base AND b.index_version = idx AND b.first = at AND b.size = wide) THEN
       IF clock_timestamp() >= until THEN
         done := false;
@@ -223,7 +223,7 @@ BEGIN
   FOR one IN SELECT c.knowledge_base_id AS base, c.index_version AS idx FROM public.corpus_stats c
       WHERE (org IS NULL OR c.org_id = org) AND c.chunk_count >= least_chunks
         AND c.numbered - (SELECT coalesce(max(b.first + b.size), 0) FROM nodeai.term_blocks b
-          WHERE b.knowledge_base_id = c.knowledge_base_id AND b.index_version = c.index_version) >= 256 LIMIT 100 LOOP
+          WHERE b.knowledge_base_id = c.knowledge_base_id AND b.index_version = c.index_version) >= 64 LIMIT 100 LOOP
     IF clock_timestamp() >= until OR NOT nodeai.make_term_blocks(one.base, one.idx, until) THEN
       waiting := waiting + 1;
     END IF;
@@ -478,7 +478,7 @@ DECLARE
   -- Sums are below 1,024, with each term's share rounded up.
   scale double precision := (1023 - cardinality(terms)) / dense;
   sums bit varying[];
-  many bigint := CASE WHEN allowed IS NULL THEN 4 ELSE 12 END * most;
+  many bigint := CASE WHEN allowed IS NULL THEN 4 ELSE 8 END * most;
   low integer;
   least_score double precision;
   -- What has a rare term, with the most that it can have.

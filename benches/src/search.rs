@@ -41,10 +41,13 @@ pub async fn run(args: &[String]) -> Result<()> {
     client.batch_execute("VACUUM ANALYZE").await?;
     let questions = corpus.questions(QUESTIONS);
     table(&host, &sides, &questions, Way::Codes).await?;
-    match fill::settle(&client).await? {
-        true => table(&host, &sides, &questions, Way::Graph).await,
-        false => Ok(()),
+    if !fill::settle(&client).await? {
+        return Ok(());
     }
+    // What building graphs leaves to be written is not a search's.
+    client.batch_execute("VACUUM ANALYZE").await?;
+    client.batch_execute("CHECKPOINT").await?;
+    table(&host, &sides, &questions, Way::Graph).await
 }
 
 async fn connect(url: &str) -> Result<Client> {

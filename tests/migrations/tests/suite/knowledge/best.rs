@@ -160,8 +160,8 @@ async fn the_best_are_those_of_all_postings() {
     let made: i64 = owner.query_one(blocks, &[]).await.expect("counts").get(0);
     assert_eq!(
         (left.as_str(), made),
-        ("0", 1 + 1 + 3),
-        "4,096, 1,024 and 256 chunks"
+        ("0", 1 + 1 + 3 + 1),
+        "4,096, 1,024, 256 and 64 chunks"
     );
     agree(&db, &me, &base, &ALL, "blocks").await;
 
@@ -194,7 +194,7 @@ async fn the_best_are_those_of_all_postings() {
     owner.batch_execute(&renumber).await.expect("renumbers");
     let whole = "SELECT s.numbered = s.chunk_count AND s.chunk_count = (SELECT count(*) FROM nodeai.chunk_numbers)
         AND (SELECT max(c.number) + 1 = count(*) FROM nodeai.chunk_numbers c)
-        AND s.numbered - (SELECT max(b.first + b.size) FROM nodeai.term_blocks b) < 256 FROM public.corpus_stats s";
+        AND s.numbered - (SELECT max(b.first + b.size) FROM nodeai.term_blocks b) < 64 FROM public.corpus_stats s";
     assert!(
         owner
             .query_one(whole, &[])
