@@ -74,7 +74,7 @@ impl Stages {
             self.add("retrieval", "retrieval lexical", named(&store.lexical));
         }
         if mode != Mode::Lexical {
-            // One statement found both.
+            // Both were looked for at the same time.
             self.since_us = self
                 .spans
                 .last()
