@@ -8,7 +8,7 @@ use crate::bases::knowledge_bases;
 use crate::work::models::{Reranker, embed, rerank};
 use crate::work::trouble::Trouble;
 use crate::{KnowledgeRun, rules};
-use futures::future::try_join;
+use futures::future::join;
 use model::{Candidates, Plan, Rerank, SearchInput, SearchOutput};
 use nodeai_app::{Caller, PathId, Valid, clock};
 use nodeai_http::{Problem, reply::Json};
@@ -47,6 +47,9 @@ pub async fn handle(
 ) -> Result<Json<SearchOutput>, Problem> {
     let begun_us = clock::now_us();
     let mut usage = Usage::default();
+    let filter = input.filter.as_ref();
+    let filter = filter.map(|filter| jsonpath(filter, "/filter"));
+    let filter = filter.transpose().map_err(rules::problem)?;
     let (model, plan, index) = plan(&caller, &id, &input).await?;
     let mode = plan.how.mode;
     let mut stages = Stages::begin(&caller.cx, &id, &input, plan.wanted, begun_us);
@@ -54,6 +57,7 @@ pub async fn handle(
         caller: &caller,
         id: &id,
         input: &input,
+        filter,
         index,
         wanted: plan.wanted,
     };
@@ -172,6 +176,8 @@ struct Asked<'a> {
     caller: &'a Caller<KnowledgeRun>,
     id: &'a str,
     input: &'a SearchInput,
+    /// The conditions, as the store has them.
+    filter: Option<String>,
     index: Option<i32>,
     wanted: usize,
 }
@@ -202,20 +208,19 @@ impl Asked<'_> {
     /// By both at the same time, each over a connection of its own: what looking for words takes is not waited for after the model.
     async fn both(&self, model: &Embedding, usage: &mut Usage) -> Result<WithQuestion, Problem> {
         self.caller.session.release();
-        let (words, (near, question)) = try_join(self.words(), self.vectors(model, usage)).await?;
-        Ok((words.and(near), question))
+        // Neither is dropped for the other: a call of the model is paid for and has to be settled.
+        let (words, near) = join(self.words(), self.vectors(model, usage)).await;
+        let (near, question) = near?;
+        Ok((words?.and(near), question))
     }
 
     async fn ask(&self, analyses: Value, code: Value, vector: Value) -> Result<Stored, Problem> {
         let input = self.input;
-        let filter = input.filter.as_ref();
-        let filter = filter.map(|filter| jsonpath(filter, "/filter"));
-        let filter = filter.transpose().map_err(rules::problem)?;
         let documents = input.documents.as_ref();
         let documents: Option<Vec<String>> =
             documents.map(|ids| ids.iter().map(|id| id.to_lowercase()).collect());
         let args = json!({"id": self.id, "org_id": self.caller.org_id(), "index": self.index, "candidates": self.wanted,
-            "analyses": analyses, "code": code, "vector": vector, "exact": input.exact, "filter": filter, "documents": documents,
+            "analyses": analyses, "code": code, "vector": vector, "exact": input.exact, "filter": self.filter, "documents": documents,
             "access": input.access, "embeddings": input.mmr.is_some(), "expand": input.expand, "window": input.window,
             "explain": input.explain});
         let found: Option<Stored> = self.caller.call("knowledge_search", &args).await?;
