@@ -5,12 +5,12 @@
 -- plane 3 for the better quarter, up to plane 7, and beside them stand the frequencies and lengths from which a level's greatest addition
 -- follows for any k1, b and mean length. So an upper bound of every chunk's score is a sum of numbers whose bits lie across such strings,
 -- and adders over whole strings make it (bit-sliced arithmetic: O'Neil and Quass, "Improved query performance with variant indexes",
--- SIGMOD 1997; Rinfret, O'Neil and O'Neil, "Bit-sliced index arithmetic", SIGMOD 2001): a thousandth of what a row for each posting
--- costs. Chunks whose bound reaches what the best are known to have are scored by their postings, exactly.
+-- SIGMOD 1997; Rinfret, O'Neil and O'Neil, "Bit-sliced index arithmetic", SIGMOD 2001), for less than reading a row for each posting.
+-- Chunks whose bound reaches what the best are known to have are scored by their postings, exactly.
 --
 -- Publishing does not wait for planes. Chunks of an index are numbered in the order in which they come, blocks are made of chunks up to a
--- number when drainers have nothing else to do, and a search scores what came after that number by rows. A number is never given again, so
--- bits of chunks that are gone lead nowhere.
+-- number when drainers have nothing else to do, and a search scores what came after that number by rows. A number is not given again
+-- while there are blocks, so that bits of chunks that are gone lead nowhere.
 
 ALTER TABLE public.corpus_stats ADD COLUMN numbered integer NOT NULL DEFAULT 0;
 
