@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
 /// The schema version that this build needs: the newest migration.
-const NEEDED_SCHEMA: i64 = 71;
+const NEEDED_SCHEMA: i64 = 72;
 
 /// Liveness.
 #[derive(Serialize, JsonSchema)]

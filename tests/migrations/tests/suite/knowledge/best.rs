@@ -182,8 +182,8 @@ async fn the_best_are_those_of_all_postings() {
     // Settled again, it is not postings that are read.
     let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
     assert_eq!(left, "0");
-    let no_postings = "CREATE OR REPLACE FUNCTION nodeai.best_by_postings(base uuid, idx integer, asked jsonb, allowed uuid[], most integer,
-          n bigint, mean double precision, k1 double precision, b double precision)
+    let no_postings = "CREATE OR REPLACE FUNCTION nodeai.best_by_postings(base uuid, idx integer, asked jsonb, allowed uuid[],
+          f nodeai.document_filter, most integer, n bigint, mean double precision, k1 double precision, b double precision)
         RETURNS TABLE (chunk_id uuid, score double precision) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not these'; END $$";
     owner.batch_execute(no_postings).await.expect("replaces");
     agree(&db, &me, &base, &MANY, "settled").await;
@@ -203,6 +203,25 @@ async fn the_best_are_those_of_all_postings() {
             .get::<_, bool>(0)
     );
     agree(&db, &me, &base, &MANY, "renumbered").await;
+    // Of documents that are not for everybody nobody sees any without a label.
+    let close = "UPDATE public.documents SET access = '{sales}' WHERE metadata @@ '$.half == 0'";
+    owner.batch_execute(close).await.expect("labels");
+    for filter in [
+        "exists($.half)",
+        "$.tenth > 2",
+        "$.tenth == 3",
+        "$.few == 7",
+    ] {
+        for terms in [
+            json!({"w1": 1, "w3": 2, "w60": 1}),
+            json!({"w5": 1, "w100": 1}),
+        ] {
+            let open = format!("({filter}) && ($.half == 1)");
+            let wanted = recount(&db, &base, &terms, &open, 10).await;
+            let given = found(&me, &base, &terms, filter, 10).await;
+            same(&given, &wanted, &format!("labels {terms} {filter}"));
+        }
+    }
 }
 
 #[tokio::test]

@@ -82,8 +82,11 @@ impl Corpus {
             FROM given g
           ), n AS (INSERT INTO nodeai.chunk_codes (org_id, knowledge_base_id, index_version, document_id, chunk_id, plane3, plane2, plane1, plane0)
             SELECT $2::text::uuid, $3::text::uuid, 1, g.document, g.id, ('x' || g.p3)::varbit, ('x' || g.p2)::varbit,
-              ('x' || g.p1)::varbit, ('x' || g.p0)::varbit FROM given g)
-          UPDATE public.corpus_stats SET chunk_count = chunk_count + (SELECT count(*) FROM given)
+              ('x' || g.p1)::varbit, ('x' || g.p0)::varbit FROM given g
+          ), m AS (INSERT INTO nodeai.chunk_numbers (org_id, knowledge_base_id, index_version, number, chunk_id, document_id)
+            SELECT s.org_id, s.knowledge_base_id, 1, s.numbered - 1 + row_number() OVER (ORDER BY g.document, g.number), g.id, g.document
+            FROM given g CROSS JOIN public.corpus_stats s WHERE s.knowledge_base_id = $3::text::uuid)
+          UPDATE public.corpus_stats SET chunk_count = chunk_count + (SELECT count(*) FROM given), numbered = numbered + (SELECT count(*) FROM given)
             WHERE knowledge_base_id = $3::text::uuid";
         let owner = db.owner().await;
         owner
@@ -207,6 +210,27 @@ async fn both_ways_give_the_ten_nearest() {
         found >= 297 && filtered >= 297 && walked >= 297 && agreed >= 297,
         "{found} {filtered} {walked} {agreed}"
     );
+    let close =
+        "UPDATE public.documents SET access = '{sales}' WHERE metadata @@ '$.sixth == true'";
+    owner.batch_execute(close).await.expect("labels");
+    let (mut open, mut inside) = (0, 0);
+    for i in 0..15 {
+        let question = vector(91_000 + i);
+        let (path, given) = mine.ask(&question, json!({})).await;
+        assert_eq!(path, "hnsw", "whom a document is for is asked on the walk");
+        open += shared(
+            &given,
+            &mine.truth(&question, |d| most.iter().any(|one| one == d)),
+        );
+        let sales = json!({"access": ["sales"]});
+        let (path, given) = mine.ask(&question, sales).await;
+        assert_eq!(path, "hnsw");
+        inside += shared(&given, &mine.truth(&question, |_| true));
+        let both = json!({"access": ["others"], "filter": "$.sixth == true"});
+        assert_eq!(mine.ask(&question, both).await.1, Vec::<String>::new());
+    }
+    // Of 150.
+    assert!(open >= 148 && inside >= 148, "{open} {inside}");
 }
 
 #[tokio::test]
