@@ -207,9 +207,13 @@ impl Asked<'_> {
 
     /// By both at the same time, each over a connection of its own: what looking for words takes is not waited for after the model.
     async fn both(&self, model: &Embedding, usage: &mut Usage) -> Result<WithQuestion, Problem> {
-        self.caller.session.release();
+        let vectors = async {
+            // Whoever looks for words has the request's connection by now, and gives it back.
+            self.caller.session.release();
+            self.vectors(model, usage).await
+        };
         // Neither is dropped for the other: a call of the model is paid for and has to be settled.
-        let (words, near) = join(self.words(), self.vectors(model, usage)).await;
+        let (words, near) = join(self.words(), vectors).await;
         let (near, question) = near?;
         Ok((words?.and(near), question))
     }

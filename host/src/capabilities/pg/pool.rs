@@ -61,6 +61,8 @@ impl Pools {
         ca.extend_from_slice(root_ca.unwrap_or_default().as_bytes());
         let pool = Pool::builder(Manager::new(url, &ca)?)
             .max_size(self.size)
+            // A server's process keeps plans and pages at hand for whoever comes next: few of them are kept at work.
+            .queue_mode(managed::QueueMode::Lifo)
             .runtime(deadpool::Runtime::Tokio1)
             .wait_timeout(Some(WAIT_LIMIT))
             .build()?;
