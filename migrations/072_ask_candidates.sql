@@ -250,7 +250,7 @@ BEGIN
     SELECT array_agg(y.id ORDER BY y.upper DESC), array_agg(y.upper ORDER BY y.upper DESC) INTO ids, uppers FROM (
       SELECT x.id, coalesce(s.gain, 0) + rest
           + coalesce(CASE WHEN c.number < settled THEN nodeai.sum_at(sums, c.number) / scale ELSE dense END, 0) AS upper
-        FROM unnest(ids) AS x (id) JOIN nodeai.chunk_numbers c ON c.chunk_id = x.id LEFT JOIN (
+        FROM unnest(ids) AS x (id) LEFT JOIN nodeai.chunk_numbers c ON c.chunk_id = x.id LEFT JOIN (
           SELECT t.chunk_id, sum(a.weight * t.frequency / (t.frequency + flat + steep * t.length)) AS gain
           FROM unnest(terms[:head], weights[:head]) AS a (term, weight)
             JOIN public.chunk_terms t ON t.knowledge_base_id = base AND t.index_version = idx AND t.term = a.term

@@ -1,6 +1,7 @@
 //! Each file one thing that dies or is misconfigured.
 
 mod big_files;
+mod both_halves;
 mod custom_nodes;
 mod database_gone;
 mod delivery_soak;
