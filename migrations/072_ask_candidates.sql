@@ -206,7 +206,7 @@ BEGIN
        WHERE c.knowledge_base_id = base AND c.index_version = idx AND c.number >= settled LIMIT 1001) w) <= 1000 THEN
     RETURN QUERY SELECT * FROM nodeai.best_by_planes(base, idx, terms, weights, rare, allowed, f, most, settled, flat, steep);
   ELSE
-    RETURN QUERY SELECT * FROM nodeai.best_by_postings(base, idx, asked, allowed, f, most, n, mean, k1, b);
+    RETURN QUERY SELECT * FROM nodeai.best_by_postings(base, idx, terms, weights, often, allowed, f, most, flat, steep);
   END IF;
 END
 $$;
@@ -269,20 +269,15 @@ END
 $$;
 SELECT nodeai.expose('nodeai.best_of_chunks(uuid, integer, uuid[], text[], double precision[], bigint[], integer, integer, integer, double precision, double precision)', '{}');
 
--- As in 070, with `f`, `allowed` in order, and no case of its own for few chunks.
-CREATE FUNCTION nodeai.best_by_postings(base uuid, idx integer, asked jsonb, allowed uuid[], f nodeai.document_filter, most integer, n bigint,
-  mean double precision, k1 double precision, b double precision)
+-- As in 070, with `f`, `allowed` in order, arguments as in `best_of_chunks`, and no case of its own for few chunks. A posting adds
+-- weight * frequency / (frequency + flat + steep * length).
+CREATE FUNCTION nodeai.best_by_postings(base uuid, idx integer, terms text[], weights double precision[], often bigint[], allowed uuid[],
+  f nodeai.document_filter, most integer, flat double precision, steep double precision)
 RETURNS TABLE (chunk_id uuid, score double precision)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET jit = off SET plan_cache_mode = force_custom_plan
   SET work_mem = '32MB' AS $$
 #variable_conflict use_column
 DECLARE
-  terms text[];
-  weights double precision[];
-  often bigint[];
-  -- A posting adds weight * frequency / (frequency + flat + steep * length).
-  flat double precision := k1 * (1 - b);
-  steep double precision := k1 * b / nullif(mean, 0);
   reach bigint := greatest(20 * most, 1000);
   needed double precision;
   edges double precision[];
@@ -293,15 +288,6 @@ DECLARE
   uppers double precision[];
   place integer;
 BEGIN
-  SELECT array_agg(x.term ORDER BY x.df, x.term), array_agg(x.weight ORDER BY x.df, x.term), array_agg(x.df ORDER BY x.df, x.term)
-    INTO terms, weights, often FROM (
-      SELECT t.key AS term, s.document_frequency::bigint AS df,
-        t.value::double precision * ln(1 + (n - s.document_frequency + 0.5) / (s.document_frequency + 0.5)) AS weight
-      FROM jsonb_each_text(asked) t JOIN public.term_stats s
-        ON s.knowledge_base_id = base AND s.index_version = idx AND s.term = t.key) x;
-  IF terms IS NULL THEN
-    RETURN;
-  END IF;
   WHILE ids IS NULL LOOP
     LOOP
       SELECT e.edges, e.bounds, (SELECT sum(x) FROM unnest(e.bounds) x) INTO edges, bounds, unread
@@ -366,7 +352,7 @@ BEGIN
     ORDER BY 2 DESC, 1 LIMIT most;
 END
 $$;
-SELECT nodeai.expose('nodeai.best_by_postings(uuid, integer, jsonb, uuid[], nodeai.document_filter, integer, bigint, double precision, double precision, double precision)', '{}');
+SELECT nodeai.expose('nodeai.best_by_postings(uuid, integer, text[], double precision[], bigint[], uuid[], nodeai.document_filter, integer, double precision, double precision)', '{}');
 
 -- As in 051, with `f`, and `allowed` in order.
 CREATE FUNCTION nodeai.near_by_graph(base uuid, idx integer, t nodeai.vector_tables, allowed uuid[], f nodeai.document_filter, question text,

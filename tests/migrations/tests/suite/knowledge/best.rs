@@ -182,8 +182,8 @@ async fn the_best_are_those_of_all_postings() {
     // Settled again, it is not postings that are read.
     let left: String = owner.query_one(settle, &[]).await.expect("settles").get(0);
     assert_eq!(left, "0");
-    let no_postings = "CREATE OR REPLACE FUNCTION nodeai.best_by_postings(base uuid, idx integer, asked jsonb, allowed uuid[],
-          f nodeai.document_filter, most integer, n bigint, mean double precision, k1 double precision, b double precision)
+    let no_postings = "CREATE OR REPLACE FUNCTION nodeai.best_by_postings(base uuid, idx integer, terms text[], weights double precision[],
+          often bigint[], allowed uuid[], f nodeai.document_filter, most integer, flat double precision, steep double precision)
         RETURNS TABLE (chunk_id uuid, score double precision) LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not these'; END $$";
     owner.batch_execute(no_postings).await.expect("replaces");
     agree(&db, &me, &base, &MANY, "settled").await;
